@@ -1,0 +1,211 @@
+"""The commands: options in, exit code out. 0 done, 2 bad input; one line says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import pondera
+from pondera.core.errors import DomainError, MissingFramework, ShapeError, missing
+
+app = typer.Typer(
+    name="pondera",
+    help="Good weights for neural networks: how they begin, and how they are kept in bounds.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pondera {pondera.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Good weights for neural networks: how they begin, and how they are kept in bounds."""
+
+
+@app.command()
+def study(
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="PKG.MODULE:BUILD",
+            help="Function without arguments that returns a torch.nn.Module. The default is a "
+            "perceptron of 30 hidden ReLU layers, without normalisation.",
+        ),
+    ] = "pondera.torch.perceptron:build",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="PKG.MODULE:LOAD",
+            help="Function without arguments that returns (inputs, targets) as NumPy arrays or tensors, "
+            "a torch data set or loader, or a pair (train, test) of those. Integer targets are classes, "
+            "floating-point ones are regressed. The default is scikit-learn's handwritten digits.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of splits, weights and batches.")] = 0,
+    steps: Annotated[int, typer.Option(help="Training steps of each run.")] = 600,
+    out: Annotated[
+        Path, typer.Option(help="Folder for study.html, study.json, snippet.py and study.db.")
+    ] = Path("study-out"),
+    arms: Annotated[
+        str,
+        typer.Option(
+            help="Starts to race, separated by commas: textbook, default, xavier, he, orthogonal, mirrored. "
+            "All of them if not given.",
+        ),
+    ] = "",
+    rates: Annotated[
+        str,
+        typer.Option(
+            help="Learning rates to try, separated by commas. If not given: 0.0005 to 0.128 in steps of "
+            "4 × for sgd, 0.0001 to 0.01 for adamw."
+        ),
+    ] = "",
+    runs: Annotated[int, typer.Option(help="Fresh seeds at each start's best rate.")] = 6,
+    batch_size: Annotated[int, typer.Option(help="Rows of each batch.")] = 64,
+    optimizer: Annotated[str, typer.Option(help="sgd (momentum 0.9) or adamw.")] = "sgd",
+    workers: Annotated[
+        int, typer.Option(help="Parallel processes, one thread each; 0 for one per core.")
+    ] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON and nothing else.")
+    ] = False,
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    """Find the start a network needs: look at it, race six starts, answer with code and evidence.
+
+    Each start gets its own best learning rate (chosen on validation rows), then fresh seeds. Finished runs are
+    kept in study.db: after Ctrl-C the same command goes on where it stopped.
+    """
+    settings = {
+        "model": model,
+        "data_path": source,
+        "arms": _several(arms),
+        "seed": seed,
+        "steps": steps,
+        "batch_size": batch_size,
+        "rates": _several(rates),
+        "fresh_seeds": runs,
+        "optimizer": optimizer,
+        "workers": workers,
+    }
+    _guarded(lambda: _study(settings, out, as_json=as_json), debug=debug, out=out)
+
+
+def run() -> None:
+    """Run the command line."""
+    app(prog_name="pondera")
+
+
+def _study(given: dict[str, Any], out: Path, *, as_json: bool) -> None:
+    try:
+        from pondera import report
+        from pondera.study import Settings
+        from pondera.study import study as run_study
+    except ModuleNotFoundError as fault:
+        raise missing("pondera study", str(fault.name), "study,torch") from None
+
+    settings = Settings(**{**given, "rates": tuple(_number(r) for r in given["rates"])})
+    _need_folder(out)
+    console = Console(stderr=True)
+    with _bars(console) as bars:
+        tasks = dict[str, Any]()
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        result = run_study(settings, out, progress=progress)
+    paths = _write(result, out)
+    if as_json:
+        sys.stdout.write(json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+        return
+    terminal = Console()
+    for part in (report.look_table(result), report.race_table(result), report.answer_panel(result)):
+        terminal.print(part)
+    terminal.print("written: " + ", ".join(str(path) for path in paths), soft_wrap=True)
+
+
+def _write(result: dict[str, Any], out: Path) -> list[Path]:
+    """study.json, snippet.py and study.html, each whole or not at all."""
+    from pondera import report
+
+    out.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "study.json": json.dumps(result, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
+        "snippet.py": result["answer"]["snippet"],
+    }
+    for name, text in texts.items():
+        part = out / f".{name}.part"
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, out / name)
+    page = out / "study.html"
+    report.write_page(result, page)
+    return [page, *(out / name for name in texts)]
+
+
+def _guarded(work: Any, *, debug: bool, out: Path) -> None:
+    try:
+        work()
+    except (DomainError, ShapeError, MissingFramework) as fact:
+        if debug:
+            raise
+        typer.echo(f"error: {fact}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo(
+            f"stopped: finished runs are kept in {out / 'study.db'}; the same command goes on from there.",
+            err=True,
+        )
+        raise typer.Exit(130) from None
+
+
+def _need_folder(out: Path) -> None:
+    """The folder, or the nearest one above it, can be written."""
+    if out.exists() and not out.is_dir():
+        raise DomainError(f"--out: {out} is a file. Name a folder.")
+    above = next(folder for folder in (out, *out.resolve().parents) if folder.is_dir())
+    if not os.access(above, os.W_OK):
+        raise DomainError(f"--out: {above} cannot be written. Name another folder.")
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise DomainError(
+            f"--rates: needs numbers separated by commas; got {text!r}. Write --rates 0.001,0.01."
+        ) from None

@@ -1,0 +1,120 @@
+"""Laws for the weight as one matrix: orthogonal and mirrored orthogonal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from pondera.core.errors import DomainError
+from pondera.core.laws.base import STORED, AbstractMatrix, Axes, Shape, matrix_shape
+from pondera.core.orthogonal import Block, mirrored_matrix, orthogonal_matrix
+
+
+@dataclass(frozen=True)
+class Orthogonal(AbstractMatrix):
+    """Orthonormal rows or columns, times a gain."""
+
+    gain: float
+
+    def std(self, shape: Shape, axes: Axes = STORED, /) -> float:
+        return self.gain / sqrt(max(matrix_shape(shape, axes)))
+
+    def matrix(self, rows: int, columns: int, *, seed: int, name: str) -> npt.NDArray[np.float64]:
+        return self.gain * orthogonal_matrix(rows, columns, seed=seed, name=name)
+
+
+@dataclass(frozen=True)
+class MirroredOrthogonal(AbstractMatrix):
+    """Mirrored blocks of an orthogonal matrix, times a gain."""
+
+    block: Block
+    gain: float
+
+    def std(self, shape: Shape, axes: Axes = STORED, /) -> float:
+        rows, columns = matrix_shape(shape, axes)
+        high = rows // 2 if self.block != "last" else rows
+        wide = columns // 2 if self.block != "first" else columns
+        return self.gain * sqrt(max(1.0, high / wide) / max(high, wide))
+
+    def matrix(self, rows: int, columns: int, *, seed: int, name: str) -> npt.NDArray[np.float64]:
+        return self.gain * mirrored_matrix(rows, columns, block=self.block, seed=seed, name=name)
+
+
+def orthogonal(*, gain: float = 1.0) -> Orthogonal:
+    """The orthogonal law: all singular values equal the gain.
+
+    A product of such matrices neither stretches nor squashes any direction, which normal weights do
+    exponentially in depth.
+
+    Law:
+        gain / sqrt(max(rows, columns))
+
+    Assumes:
+        the outputs are the rows; all other axes, the receptive field included, are the columns.
+
+    Args:
+        gain: the singular value, positive; the gain of the activation that feeds the weight.
+
+    Returns:
+        The law.
+
+    Raises:
+        DomainError: gain not positive and finite.
+
+    Limits:
+        Law is exact on average: single entries vary. With more rows than columns the RMS of the
+        output is gain·√(columns/rows) times that of the input.
+
+    Source:
+        Saxe, McClelland & Ganguli 2013, "Exact solutions to the nonlinear dynamics of learning in deep
+        linear neural networks", §3.
+
+    Checked by:
+        test_laws.py::test_returned_std_is_the_std_promised
+    """
+    return Orthogonal("orthogonal", gain=_positive("orthogonal", gain))
+
+
+def mirrored_orthogonal(*, block: Block = "hidden", gain: float = 1.0) -> MirroredOrthogonal:
+    """The mirrored orthogonal ("looks linear") law, for one place in a chain of layers.
+
+    The only law here that keeps signal and gradient level at once, at any depth, for every activation
+    with f(u) − f(−u) = u.
+
+    Law:
+        gain * sqrt(max(1, high/wide) / max(high, wide))
+
+    Assumes:
+        biases 0, the chain unbroken: nothing but the activation between the layers.
+
+    Args:
+        block: "first" (input to mirrored), "hidden" or "last" (mirrored to output).
+        gain: factor, positive; 1/c where f(u) − f(−u) = c·u (but 1 for the first).
+
+    Returns:
+        The law; high × wide is the shape of Q, half the weight's on each mirrored side.
+
+    Raises:
+        DomainError: gain not positive and finite. ShapeError and an unknown block come when drawing.
+
+    Limits:
+        Law is exact on average. A width must be even where it is mirrored.
+
+    Source:
+        Balduzzi et al. 2017, "The shattered gradients problem", §5.
+
+    Checked by:
+        test_orthogonal.py::test_mirrored_chain_is_a_product_of_orthogonal_matrices
+    """
+    return MirroredOrthogonal(
+        "mirrored_orthogonal", block=block, gain=_positive("mirrored_orthogonal", gain)
+    )
+
+
+def _positive(law: str, gain: float) -> float:
+    if not (isfinite(gain) and gain > 0):
+        raise DomainError(f"laws: {law} needs 0 < gain < inf; got gain={gain!r}. Use gain=1.0.")
+    return float(gain)

@@ -1,0 +1,129 @@
+"""PyTorch's side of `model.adapter`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from pondera.core.errors import DomainError
+from pondera.model.adapter import AbstractAdapter, Array, Look, Run, Split, TaskKind, Training
+from pondera.model.graph import Network
+from pondera.model.rows import Row
+from pondera.torch.initialize import evaluating, fill, initialize, network_of
+from pondera.torch.measure import look
+from pondera.torch.train import train
+
+
+class TorchAdapter(AbstractAdapter):
+    """See the abstract class."""
+
+    def is_model(self, candidate: object) -> bool:
+        return isinstance(candidate, nn.Module)
+
+    def is_data(self, candidate: object) -> bool:
+        return isinstance(candidate, (Dataset, DataLoader, torch.Tensor))
+
+    def arrays(self, loaded: Any) -> tuple[Array, Array]:
+        if isinstance(loaded, DataLoader):
+            batches = [_pair(batch) for batch in loaded]
+        elif isinstance(loaded, IterableDataset):
+            batches = [_pair(batch) for batch in DataLoader(loaded, batch_size=256)]
+        else:
+            loader = DataLoader(loaded, batch_size=256, shuffle=False)
+            batches = [_pair(batch) for batch in loader]
+        if not batches:
+            raise DomainError("data: the loader gave no batch. Return at least one row.")
+        inputs, targets = zip(*batches, strict=True)
+        return np.concatenate(inputs), np.concatenate(targets)
+
+    def as_array(self, tensor: Any) -> Array:
+        return tensor.detach().cpu().numpy()
+
+    def build(self, factory: Callable[[], Any], *, seed: int) -> Any:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return factory()
+
+    def initialize(self, model: Any, example: Any, *, scheme: str, seed: int) -> tuple[Row, ...]:
+        return initialize(model, _entering(model, example), scheme=scheme, seed=seed)
+
+    def observe(self, model: Any, example: Any) -> Network:
+        return network_of(model, _entering(model, example))
+
+    def fill(self, model: Any, rows: Sequence[Row], *, seed: int) -> None:
+        fill(model, rows, seed=seed)
+
+    def write(self, model: Any, weights: Mapping[str, Array]) -> None:
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for name, array in weights.items():
+                parameters[name].copy_(torch.from_numpy(array))
+
+    def outputs(self, model: Any, inputs: Array) -> Array:
+        with evaluating(model), torch.no_grad(), torch.random.fork_rng():
+            output = model(_entering(model, inputs))
+        if not isinstance(output, torch.Tensor):
+            raise DomainError(
+                f"model: must return one tensor of outputs; got {type(output).__name__}. "
+                "Wrap the model so that its forward returns the logits alone."
+            )
+        return output.float().numpy()
+
+    def look(self, model: Any, batch: Split, *, kind: TaskKind) -> Look:
+        return look(model, *_tensors(model, batch, kind), kind=kind)
+
+    def train(
+        self, model: Any, train_rows: Split, splits: Sequence[Split], training: Training
+    ) -> Run:
+        rows = _tensors(model, train_rows, training.kind)
+        return train(model, rows, [_tensors(model, s, training.kind) for s in splits], training)
+
+    def summary(self, model: Any) -> tuple[str, int]:
+        count = sum(p.numel() for p in model.parameters())
+        layers = sum(1 for module in model.modules() if not list(module.children()))
+        return f"{type(model).__name__} of {layers} modules", count
+
+    def version(self) -> str:
+        return torch.__version__
+
+
+def _entering(model: nn.Module, example: Any) -> Any:
+    """An array as a tensor that the model's own dtype can take; anything else as it is."""
+    if not isinstance(example, np.ndarray):
+        return example
+    tensor = torch.from_numpy(np.ascontiguousarray(example))
+    if not tensor.is_floating_point():
+        return tensor if tensor.is_complex() else tensor.long()
+    first = next((p for p in model.parameters() if p.is_floating_point()), None)
+    return tensor.to(torch.float32 if first is None else first.dtype)
+
+
+def _tensors(model: nn.Module, rows: Split, kind: TaskKind) -> tuple[torch.Tensor, torch.Tensor]:
+    inputs = _entering(model, rows.inputs)
+    targets = torch.from_numpy(np.ascontiguousarray(rows.targets))
+    return inputs, targets.long() if kind == "classification" else _like(inputs, targets)
+
+
+def _like(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return targets.to(inputs.dtype if inputs.is_floating_point() else torch.float32)
+
+
+def _pair(batch: Any) -> tuple[Array, Array]:
+    if not (isinstance(batch, (list, tuple)) and len(batch) == 2):
+        found = f"{type(batch).__name__}" + (
+            f" of {len(batch)}" if hasattr(batch, "__len__") else ""
+        )
+        raise DomainError(
+            f"data: each item must be a pair (inputs, targets); got {found}. "
+            "Return two tensors per sample."
+        )
+    inputs, targets = (torch.as_tensor(part).detach().cpu().numpy() for part in batch)
+    return np.atleast_1d(inputs), np.atleast_1d(targets)
+
+
+ADAPTER = TorchAdapter()

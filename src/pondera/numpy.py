@@ -78,7 +78,7 @@ def weight(
         DomainError: seed, name or dtype out of range. ShapeError: the shape has no fans for this law.
     """
     axes = Axes(in_axes, out_axes)
-    return law.draw(shape, axes, seed=seed, name=name, dtype=np.dtype(dtype).name)
+    return law.draw(shape, axes, seed=seed, name=name, dtype=_dtype_name(dtype))
 
 
 def _by_law(factory: _Factory) -> _Drawn:
@@ -254,6 +254,13 @@ def l2_prox(weight: Array, *, strength: float, step: float) -> Array:
         DomainError: strength or step negative or not finite.
     """
     return L2(strength).prox(weight, step=step)
+
+
+def _dtype_name(dtype: npt.DTypeLike) -> str:
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        return str(dtype)  # the law says what it can draw
 
 
 def _squared_error(target: Array, prediction: Array) -> float:

@@ -29,6 +29,8 @@ class MissingFramework(ImportError):
     """An optional package is needed and not installed."""
 
 
+_SHOWN = 24  # names in one message
+
 _Fact = TypeVar("_Fact", ShapeError, DomainError)
 
 
@@ -42,7 +44,9 @@ def unknown(where: str, what: str, name: object, known: Iterable[str]) -> Domain
     choices = sorted(known)
     near = difflib.get_close_matches(str(name), choices, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return DomainError(f"{where}: unknown {what} {name!r}; {hint}Known: {', '.join(choices)}.")
+    shown = ", ".join(choices[:_SHOWN])
+    rest = f", … ({len(choices)} in all)" if len(choices) > _SHOWN else ""
+    return DomainError(f"{where}: unknown {what} {name!r}; {hint}Known: {shown}{rest}.")
 
 
 def missing(module: str, package: str, extra: str) -> MissingFramework:

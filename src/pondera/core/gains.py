@@ -112,7 +112,7 @@ def odd_slope(activation: Activation) -> float | None:
         Tested at 512 points to 1e-6 of max |f|.
 
     Source:
-        Balduzzi et al. 2017, "The shattered gradients problem", §5 (for ReLU).
+        Balduzzi et al. 2017, "The shattered gradients problem" (for ReLU).
 
     Checked by:
         test_gains.py::test_odd_slope_finds_the_activations_that_can_be_mirrored

@@ -12,8 +12,9 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pondera.core.draw import draw, normal_recipe
+from pondera.core.draw import draw
 from pondera.core.errors import ShapeError, unknown
+from pondera.core.recipes import normal_recipe
 
 Matrix = npt.NDArray[np.float64]
 Block = Literal["first", "hidden", "last"]
@@ -98,11 +99,42 @@ def mirrored_matrix(rows: int, columns: int, *, block: Block, seed: int, name: s
         Narrowing layers drop a part of the signal; its RMS then holds on average only.
 
     Source:
-        Balduzzi, Frean, Leary, Lewis, Ma & McWilliams 2017, "The shattered gradients problem", §5
+        Balduzzi, Frean, Leary, Lewis, Ma & McWilliams 2017, "The shattered gradients problem"
         ("looks linear" initialisation).
 
     Checked by:
         test_orthogonal.py::test_mirrored_chain_is_a_product_of_orthogonal_matrices
+    """
+    high, wide = mirrored_shape(rows, columns, block=block)
+    q = orthogonal_matrix(high, wide, seed=seed, name=name) * math.sqrt(max(1.0, high / wide))
+    across = q if block == "first" else np.concatenate([q, -q], axis=1)
+    return across if block == "last" else np.concatenate([across, -across], axis=0)
+
+
+def mirrored_shape(rows: int, columns: int, *, block: Block) -> tuple[int, int]:
+    """Shape of Q in a mirrored matrix: half the matrix's on each mirrored side.
+
+    Law:
+        {"first": (rows // 2, columns), "hidden": (rows // 2, columns // 2),
+        "last": (rows, columns // 2)}[block]
+
+    Args:
+        rows: outputs; even for "first" and "hidden".
+        columns: inputs; even for "hidden" and "last".
+        block: place in the chain.
+
+    Returns:
+        (rows of Q, columns of Q).
+
+    Raises:
+        ShapeError: a mirrored side is odd.
+        DomainError: unknown block.
+
+    Source:
+        As `mirrored_matrix`.
+
+    Checked by:
+        test_orthogonal.py::test_odd_widths_are_refused
     """
     if block not in BLOCKS:
         raise unknown("mirrored_orthogonal", "block", block, BLOCKS)
@@ -113,18 +145,15 @@ def mirrored_matrix(rows: int, columns: int, *, block: Block, seed: int, name: s
                 f"mirrored_orthogonal: a {block} layer needs an even number of {side}; got "
                 f"{size}. Use an even width, or another law for this layer."
             )
-    high = rows // 2 if mirror_out else rows
-    wide = columns // 2 if mirror_in else columns
-    q = orthogonal_matrix(high, wide, seed=seed, name=name) * math.sqrt(max(1.0, high / wide))
-    across = np.concatenate([q, -q], axis=1) if mirror_in else q
-    return np.concatenate([across, -across], axis=0) if mirror_out else across
+    return rows // 2 if mirror_out else rows, columns // 2 if mirror_in else columns
 
 
 def _product_of_reflections(trapezoid: Matrix) -> Matrix:
     """H_0 ⋯ H_(m−1) I D, where H_j = I − τ v vᵀ maps column j of the trapezoid onto ∓‖x‖·e_j."""
     tall, narrow = trapezoid.shape
-    head = trapezoid.diagonal()
     norm = np.sqrt(np.square(trapezoid).sum(axis=0))
+    head = np.where(norm == 0, 1.0, trapezoid.diagonal())  # a lone normal is 0 once in 3e7 draws
+    norm = np.where(norm == 0, 1.0, norm)
     sign = np.where(head < 0, -1.0, 1.0)
     pivot = head + sign * norm  # same signs: no cancellation
     v = np.tril(trapezoid, -1) / pivot

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from pondera.model.decay import DecayGroups
 from pondera.model.graph import Network
 from pondera.model.rows import Row
 
@@ -160,6 +161,18 @@ class AbstractAdapter(ABC):
     @abstractmethod
     def summary(self, model: Any) -> tuple[str, int]:
         """What the model is, in a few words, and how many numbers its parameters hold."""
+
+    @abstractmethod
+    def decay_groups(
+        self,
+        model: Any,
+        *,
+        weight_decay: float,
+        embeddings: bool,
+        decay: Sequence[str],
+        keep: Sequence[str],
+    ) -> DecayGroups:
+        """See `pondera.decay_groups`."""
 
     @abstractmethod
     def version(self) -> str:

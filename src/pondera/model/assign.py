@@ -5,7 +5,7 @@ from __future__ import annotations
 from pondera.core import laws
 from pondera.core.errors import DomainError, ShapeError, placed, unknown
 from pondera.core.laws.base import Axes
-from pondera.model.graph import Network, Role
+from pondera.model.graph import Network, Role, Use
 from pondera.model.rows import Row
 from pondera.model.schemes import SCHEMES
 from pondera.model.schemes.classic import true_fans
@@ -38,13 +38,26 @@ def rows_for(network: Network, *, scheme: str) -> tuple[Row, ...]:
             "initialize: found no dense or convolutional weight in the forward pass; got "
             f"{len(network.shapes)} parameters. Draw them one by one with pondera.torch.fill_."
         )
-    drawn = dict[str, Row]()
-    for index, use in enumerate(network.uses):
-        drawn.setdefault(use.name, _weight_row(network, index, scheme))
+    if not _first_uses(network):
+        raise DomainError(
+            "initialize: needs a dense or convolutional weight that is trained; got "
+            f"{len(network.frozen)} frozen parameters. Call requires_grad_(True) on those to draw."
+        )
+    rows = {use.name: _weight_row(network, i, scheme) for i, use in _first_uses(network)}
     return tuple(
-        drawn.get(name) or _other_row(name, shape, network.others[name])
+        rows.get(name) or _other_row(name, shape, network.others[name])
+        if name not in network.frozen
+        else _frozen_row(network, name)
         for name, shape in network.shapes.items()
     )
+
+
+def _first_uses(network: Network) -> list[tuple[int, Use]]:
+    """The first use of every weight that may be drawn."""
+    first = dict[str, tuple[int, Use]]()
+    for index, use in enumerate(network.uses):
+        first.setdefault(use.name, (index, use))
+    return [found for name, found in first.items() if name not in network.frozen]
 
 
 def _weight_row(network: Network, index: int, scheme: str) -> Row:
@@ -60,7 +73,7 @@ def _weight_row(network: Network, index: int, scheme: str) -> Row:
         use.shape,
         use.role,
         ruling.law,
-        ruling.why,
+        ruling.why + _also(network, use.name),
         in_axes=use.in_axes,
         out_axes=use.out_axes,
         fan_in=fan_in,
@@ -70,8 +83,23 @@ def _weight_row(network: Network, index: int, scheme: str) -> Row:
     )
 
 
+def _also(network: Network, name: str) -> str:
+    """What else the weight is used for."""
+    times = [use.name for use in network.uses].count(name)
+    again = f"; the first of its {times} uses" if times > 1 else ""
+    return again + ("; rows are looked up in it too" if name in network.lookups else "")
+
+
 def _other_row(name: str, shape: tuple[int, ...], role: Role) -> Row:
+    if role == "unused":
+        return Row(name, shape, role, None, "left as it was: the forward pass did not reach it")
     if role not in _SMALL:
         return Row(name, shape, role, None, "left as the framework made it: no rule for it here")
     factory, why = _SMALL[role]
     return Row(name, shape, role, factory(), why, std=0.0)
+
+
+def _frozen_row(network: Network, name: str) -> Row:
+    role = next((use.role for use in network.uses if use.name == name), None)
+    role, why = role or network.others[name], "left as it was: frozen, it will not be trained"
+    return Row(name, network.shapes[name], role, None, why)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pondera.core.errors import DomainError, missing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pondera.model.adapter import AbstractAdapter
+    from pondera.model.decay import DecayGroups
     from pondera.model.rows import Row
 
 _ADAPTERS: Final = {"torch": "pondera.torch.adapter"}
@@ -85,3 +88,37 @@ def initialize(
     ('0.weight', 'he_normal', 0.5)
     """
     return adapter_of(model).initialize(model, example, scheme=scheme, seed=seed)
+
+
+def decay_groups(
+    model: Any,
+    /,
+    *,
+    weight_decay: float,
+    embeddings: bool = False,
+    decay: Sequence[str] = (),
+    keep: Sequence[str] = (),
+) -> DecayGroups:
+    """Param groups in which only what should decay decays, with an audit that says why.
+
+    Weights that are summed over decay; biases, norms, scales, learned tokens, state-space rates and activation
+    slopes do not, whatever their shape or name; embeddings by choice. What the model itself asks for (a
+    `no_weight_decay()` list, a `_no_weight_decay` mark) is heard; patterns of the caller's win over all.
+
+    Args:
+        model: a torch.nn.Module, before any wrapping that flattens its parameters.
+        weight_decay: of the decaying group, in the optimizer's unit, 0 ≤ weight_decay < ∞.
+        embeddings: whether embedding tables (and heads tied to them) decay.
+        decay: name patterns (as in fnmatch) that decay whatever they are.
+        keep: name patterns that do not; they win over `decay`.
+
+    Returns:
+        A list of param groups for an optimizer; `.rows` is the audit, `.table()` its text.
+
+    Raises:
+        DomainError: weight_decay out of range, a pattern that matches nothing, a flattened parameter, or
+            nothing to train.
+    """
+    return adapter_of(model).decay_groups(
+        model, weight_decay=weight_decay, embeddings=embeddings, decay=decay, keep=keep
+    )

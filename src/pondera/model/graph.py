@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Role = Literal["bias", "conv", "dense", "norm scale", "norm shift", "other"]
+Role = Literal["bias", "conv", "dense", "norm scale", "norm shift", "other", "unused"]
 Source = Literal["input", "lookup", "mixed", "norm", "weight"]
 
 
@@ -16,11 +16,11 @@ class Feed:
 
     Args:
         source: "input" (the model's own), "weight" (another weight's output), "norm" (a normalisation),
-            "lookup" (an embedding), "mixed" (a sum of several, or something unseen).
+            "lookup" (an embedding), "mixed" (several values mixed, or an operation without a rule).
         use: index of the weight use that is the source, if source is "weight".
         activation: float64 array → float64 array between source and weight; None if there is none.
         label: what to call the activation in print, such as "relu".
-        exact: nothing but the activation lies between (no pooling, no padding).
+        exact: nothing but the activation lies between: no pooling, no padding, no rearranged features.
     """
 
     source: Source
@@ -62,9 +62,13 @@ class Network:
         others: name → role of every other parameter.
         shapes: name → shape of every parameter.
         last: what the model returns, as a feed of an imagined next weight.
+        lookups: names of the parameters that rows were looked up in.
+        frozen: names of the parameters that will not be trained.
     """
 
     uses: tuple[Use, ...]
     others: dict[str, Role]
     shapes: dict[str, tuple[int, ...]]
     last: Feed
+    lookups: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()

@@ -56,12 +56,12 @@ ARMS: Final = MappingProxyType(
         for arm in (
             Arm(
                 "textbook",
-                "Xavier as often printed",
+                "Xavier, misprinted",
                 "U(√(2/fan_in), √(2/fan_out))",
                 "a formula in circulation; see docs/printed-wrong.md",
                 "printed",
             ),
-            Arm("default", "the framework's own start", "U(±1/√fan_in), biases too", "PyTorch", ""),
+            Arm("default", "framework default", "U(±1/√fan_in), biases too", "PyTorch", ""),
             Arm(
                 "xavier",
                 "Xavier (Glorot) uniform",
@@ -72,7 +72,7 @@ ARMS: Final = MappingProxyType(
             Arm("he", "He (Kaiming) normal", "N(0, 2/fan_in)", "He et al. 2015, eq. 10", "he"),
             Arm(
                 "orthogonal",
-                "orthogonal with exact gain",
+                "orthogonal, exact gain",
                 "Q / √E f(z)²",
                 "Saxe et al. 2013; gain by quadrature",
                 "orthogonal",

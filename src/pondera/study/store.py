@@ -18,7 +18,7 @@ class Store:
         fingerprint: of model, data, settings and versions; other fingerprints in the file are left alone.
     """
 
-    def __init__(self, path: Path, *, fingerprint: str):
+    def __init__(self, path: Path, *, fingerprint: str) -> None:
         self._path = path
         self._fingerprint = fingerprint
         self._studies = dict[str, Any]()

@@ -9,6 +9,9 @@ except ModuleNotFoundError as _fault:
         raise
     raise missing("pondera.torch", "PyTorch", "torch") from None
 
+from pondera.torch.bounds import Schedule as Schedule
+from pondera.torch.bounds import regularize as regularize
+from pondera.torch.bounds import resume as resume
 from pondera.torch.fill import fill_ as fill_
 from pondera.torch.fill import glorot_normal_ as glorot_normal_
 from pondera.torch.fill import glorot_uniform_ as glorot_uniform_

@@ -12,8 +12,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pondera.core.errors import DomainError
 from pondera.model.adapter import AbstractAdapter, Array, Look, Run, Split, TaskKind, Training
+from pondera.model.decay import DecayGroups
 from pondera.model.graph import Network
 from pondera.model.rows import Row
+from pondera.torch.bounds.decay import decay_groups
 from pondera.torch.initialize import evaluating, fill, initialize, network_of
 from pondera.torch.measure import look
 from pondera.torch.train import train
@@ -87,6 +89,19 @@ class TorchAdapter(AbstractAdapter):
         count = sum(p.numel() for p in model.parameters())
         layers = sum(1 for module in model.modules() if not list(module.children()))
         return f"{type(model).__name__} of {layers} modules", count
+
+    def decay_groups(
+        self,
+        model: Any,
+        *,
+        weight_decay: float,
+        embeddings: bool,
+        decay: Sequence[str],
+        keep: Sequence[str],
+    ) -> DecayGroups:
+        return decay_groups(
+            model, weight_decay=weight_decay, embeddings=embeddings, decay=decay, keep=keep
+        )
 
     def version(self) -> str:
         return torch.__version__

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from pondera.model.assign import rows_for
 from pondera.model.graph import Network
 from pondera.model.rows import Row
 from pondera.torch.fill import fill_
+from pondera.torch.keep import evaluating, seeded
 from pondera.torch.observe import observe
 
 
@@ -79,7 +79,13 @@ def initialize(
 
 def network_of(model: nn.Module, example: Any) -> Network:
     """What one forward pass in evaluation mode shows; nothing of the model or of any generator moves."""
-    with evaluating(model), torch.no_grad(), torch.random.fork_rng():
+    for name, parameter in model.named_parameters():
+        if parameter.is_meta:
+            raise DomainError(
+                f"initialize: {name!r} lies on the meta device and has no memory to fill. "
+                "Call module.to_empty(device=…) first."
+            )
+    with evaluating(model), torch.enable_grad(), seeded(None):
         try:
             return observe(model, example)
         except (DomainError, ShapeError):
@@ -99,8 +105,6 @@ def fill(model: nn.Module, rows: Sequence[Row], *, seed: int) -> None:
         if row.law is None:
             continue
         parameter = parameters[row.name]
-        if parameter.is_meta:
-            fill_(parameter, row.law, seed=seed, name=row.name)  # raises, with the remedy
         try:
             fresh = torch.empty(tuple(parameter.shape), dtype=parameter.dtype)
             axes = {"in_axes": row.in_axes, "out_axes": row.out_axes}
@@ -110,18 +114,6 @@ def fill(model: nn.Module, rows: Sequence[Row], *, seed: int) -> None:
     with torch.no_grad():
         for name, tensor in drawn.items():
             parameters[name].copy_(tensor)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; every module's own mode restored behind, also after an error."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def first_line(fault: BaseException) -> str:

@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pondera.core.draw import Recipe, draw
+from pondera.core.draw import draw, need_dtype
 from pondera.core.errors import ShapeError
 from pondera.core.fans import Fans, fans
+from pondera.core.recipes import Recipe
 
 Shape = Sequence[int]
 
@@ -77,6 +78,7 @@ class AbstractMatrix(AbstractLaw):
         self, shape: Shape, axes: Axes = STORED, /, *, seed: int, name: str, dtype: str = "float32"
     ) -> npt.NDArray[Any]:
         sizes = checked_shape(shape)
+        need_dtype(dtype)
         rows, columns = matrix_shape(sizes, axes)
         order = sorted(range(len(sizes)), key=lambda axis: axis not in _outputs(sizes, axes))
         split = self.matrix(rows, columns, seed=seed, name=name).reshape(
@@ -115,4 +117,5 @@ def checked_shape(shape: Shape) -> tuple[int, ...]:
 
 def _outputs(shape: Shape, axes: Axes) -> list[int]:
     fans(shape, in_axes=axes.in_axes, out_axes=axes.out_axes)  # the axes exist, none is empty
-    return [axis % len(shape) for axis in (axes.out_axes or (-1,))]
+    outputs = (-1,) if axes.out_axes is None else axes.out_axes
+    return [axis % len(shape) for axis in outputs]

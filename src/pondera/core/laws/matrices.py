@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pondera.core.errors import DomainError
 from pondera.core.laws.base import STORED, AbstractMatrix, Axes, Shape, matrix_shape
-from pondera.core.orthogonal import Block, mirrored_matrix, orthogonal_matrix
+from pondera.core.orthogonal import Block, mirrored_matrix, mirrored_shape, orthogonal_matrix
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,7 @@ class MirroredOrthogonal(AbstractMatrix):
     gain: float
 
     def std(self, shape: Shape, axes: Axes = STORED, /) -> float:
-        rows, columns = matrix_shape(shape, axes)
-        high = rows // 2 if self.block != "last" else rows
-        wide = columns // 2 if self.block != "first" else columns
+        high, wide = mirrored_shape(*matrix_shape(shape, axes), block=self.block)
         return self.gain * sqrt(max(1.0, high / wide) / max(high, wide))
 
     def matrix(self, rows: int, columns: int, *, seed: int, name: str) -> npt.NDArray[np.float64]:
@@ -70,7 +68,7 @@ def orthogonal(*, gain: float = 1.0) -> Orthogonal:
 
     Source:
         Saxe, McClelland & Ganguli 2013, "Exact solutions to the nonlinear dynamics of learning in deep
-        linear neural networks", §3.
+        linear neural networks".
 
     Checked by:
         test_laws.py::test_returned_std_is_the_std_promised
@@ -98,17 +96,18 @@ def mirrored_orthogonal(*, block: Block = "hidden", gain: float = 1.0) -> Mirror
         The law; high × wide is the shape of Q, half the weight's on each mirrored side.
 
     Raises:
-        DomainError: gain not positive and finite. ShapeError and an unknown block come when drawing.
+        DomainError: gain not positive and finite, unknown block. A ShapeError comes when drawing.
 
     Limits:
         Law is exact on average. A width must be even where it is mirrored.
 
     Source:
-        Balduzzi et al. 2017, "The shattered gradients problem", §5.
+        Balduzzi et al. 2017, "The shattered gradients problem".
 
     Checked by:
         test_orthogonal.py::test_mirrored_chain_is_a_product_of_orthogonal_matrices
     """
+    mirrored_shape(2, 2, block=block)
     return MirroredOrthogonal(
         "mirrored_orthogonal", block=block, gain=_positive("mirrored_orthogonal", gain)
     )

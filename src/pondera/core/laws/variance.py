@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Final, Literal
 
-from pondera.core.draw import Recipe, normal_recipe, truncated_recipe, uniform_recipe
 from pondera.core.errors import DomainError, unknown
 from pondera.core.laws.base import STORED, AbstractElementwise, Axes, Shape, law_fans
 from pondera.core.laws.fixed import truncated_std
+from pondera.core.recipes import Recipe, normal_recipe, truncated_recipe, uniform_recipe
 
 Distribution = Literal["normal", "truncated_normal", "uniform"]
 Fan = Literal["average", "geometric", "in", "out"]
@@ -46,7 +46,8 @@ def variance_scaling(
     """The general law: every classic is a choice of gain, fan and distribution.
 
     Law:
-        gain / sqrt({"in": fan_in, "out": fan_out, "average": (fan_in + fan_out)/2, "geometric": sqrt(fan_in*fan_out)}[fan])
+        gain / sqrt({"in": fan_in, "out": fan_out, "average": (fan_in + fan_out)/2,
+        "geometric": sqrt(fan_in*fan_out)}[fan])
 
     Args:
         gain: factor on the std (not on the variance), 0 < gain < ∞.

@@ -68,7 +68,7 @@ def _fed_by(feed: Feed) -> str:
     names = {
         "input": "the input",
         "lookup": "an embedding",
-        "mixed": "a sum",
+        "mixed": "several values mixed",
         "norm": "a normalisation",
         "weight": "the layer before",
     }

@@ -1,0 +1,1 @@
+"""Timings: ratios against a named peer in the same run, results checked before they are timed."""

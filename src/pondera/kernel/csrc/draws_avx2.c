@@ -1,0 +1,3 @@
+#define LEVEL avx2
+#include "draws_vector.h"
+#include "draws.h"

@@ -1,0 +1,3 @@
+#define LEVEL plain
+#include "draws_scalar.h"
+#include "draws.h"

@@ -1,0 +1,87 @@
+"use strict";
+// Draws the page's charts, and lets its legends pick starts in all of them at once.
+{
+  const study = JSON.parse(document.getElementById("study").textContent);
+  const views = new Map();
+  const picked = new Set();
+
+  async function draw(box) {
+    const { rows, spec } = study.figures[box.dataset.figure];
+    // Vega marks the rows it is given, so each view gets its own.
+    spec.datasets = Object.fromEntries(rows.map((name) => [name, structuredClone(study.rows[name])]));
+    const { view } = await vegaEmbed(box, spec, {
+      mode: "vega-lite",
+      renderer: "svg",
+      actions: false,
+      ast: true, // interpret expressions instead of compiling them: the page allows no eval
+      tooltip: { disableDefaultStyle: true, theme: "page" },
+    });
+    views.set(box.dataset.figure, view);
+  }
+
+  async function drawAll() {
+    for (const box of document.querySelectorAll(".chart")) {
+      try {
+        await draw(box);
+      } catch (error) {
+        box.classList.add("empty");
+        box.textContent = `This picture could not be drawn: ${error.message}`;
+      }
+    }
+    for (const button of document.querySelectorAll("[data-save]")) {
+      button.hidden = !views.has(button.dataset.save);
+    }
+  }
+
+  function show() {
+    document.body.classList.toggle("picking", picked.size > 0);
+    for (const button of document.querySelectorAll("[data-arm]")) {
+      button.setAttribute("aria-pressed", String(picked.has(button.dataset.arm)));
+    }
+    for (const button of document.querySelectorAll("[data-all]")) button.hidden = picked.size === 0;
+    for (const view of views.values()) view.signal("picked", [...picked]).runAsync();
+  }
+
+  function pick(label) {
+    if (!picked.delete(label)) picked.add(label);
+    show();
+  }
+
+  async function copy(button) {
+    const source = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(source); // no clipboard here: the reader's own copy works
+      button.textContent = "Selected: press Ctrl or ⌘ and C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 3000);
+  }
+
+  async function save(name) {
+    const drawn = await views.get(name).toSVG();
+    const style = getComputedStyle(document.documentElement);
+    const colour = (_, variable) => style.getPropertyValue(variable).trim();
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(
+      new Blob([drawn.replace(/var\((--[\w-]+)\)/g, colour)], { type: "image/svg+xml" }),
+    );
+    link.download = `pondera-${name}.svg`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if ("arm" in button.dataset) pick(button.dataset.arm);
+    if ("all" in button.dataset) { picked.clear(); show(); }
+    if ("copy" in button.dataset) copy(button);
+    if ("save" in button.dataset) save(button.dataset.save);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && picked.size) { picked.clear(); show(); }
+  });
+  drawAll();
+}

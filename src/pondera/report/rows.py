@@ -1,0 +1,218 @@
+"""A study's result as flat rows, one per mark on a picture; a missing number stays None."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import inf, isfinite
+from statistics import median
+from typing import Any, TypeAlias
+
+from pondera.report.arms import Arm, arms_of
+from pondera.report.axes import ScoreAxis, score_axis
+from pondera.report.wording import ABSENT, clipped, percent, score
+
+Result: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = dict[str, Any]
+
+MOST_LAYERS = 100  # drawn per arm; a page of 20 arms then stays below 3 MB
+MOST_STEPS = 200
+LANE_HEAD, LANE_MIDDLE = 0.36, 0.66  # of a lane's height: its words end, its dots lie
+_ASIDE = (0.0, 0.11, -0.11, 0.06, -0.06)
+_MARKERS = 6  # points with a shape on each line, enough to tell lines apart
+
+
+def spaced(length: int, most: int) -> list[int]:
+    """At most `most` indices below `length`, evenly spaced, the first and the last among them.
+
+    >>> spaced(10, 4), spaced(3, 10)
+    ([0, 3, 6, 9], [0, 1, 2])
+    """
+    if length <= most:
+        return list(range(length))
+    return [round(place * (length - 1) / (most - 1)) for place in range(most)]
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape as one reads it aloud: 64 × 3 × 3."""
+    return " × ".join(str(size) for size in shape)
+
+
+def _marked(row: int, rows: int, arm: Arm) -> bool:
+    """Whether a row carries its arm's shape; arms take turns so that shapes do not cover each other."""
+    stride = max(1, rows // _MARKERS)
+    return row % stride == arm.place % stride
+
+
+def layers_of(result: Result, key: str) -> list[Row]:
+    """The layers that were measured under one start, first to last."""
+    return result["looks"].get(key, {}).get("layers", [])
+
+
+def layer_rows(result: Result) -> list[Row]:
+    """A row per arm and layer (evenly thinned where there are many)."""
+    rows: list[Row] = []
+    for arm in arms_of(result):
+        layers = layers_of(result, arm.key)
+        kept = spaced(len(layers), MOST_LAYERS)
+        rows += [
+            _layer_row(arm, layers[index], marked=_marked(place, len(kept), arm))
+            for place, index in enumerate(kept)
+        ]
+    return rows
+
+
+def _layer_row(arm: Arm, layer: Row, *, marked: bool) -> Row:
+    dead = layer["dead"]
+    return {
+        "arm": arm.label,
+        "depth": layer["depth"],
+        "layer": clipped(layer["name"]),
+        "kind": f"{layer['kind']}, {shape_text(layer['shape'])}",
+        "signal": layer["signal_rms"],
+        "spread": layer["signal_spread"],
+        "gradient": layer["gradient_rms"],
+        "dead": ABSENT if dead is None else f"{100 * dead:.0f} %",
+        "marked": marked,
+    }
+
+
+def race_axis(result: Result) -> ScoreAxis:
+    """The axis that shows every run of the race."""
+    entries = result["race"].values()
+    scores = [run["test_score"] for entry in entries for run in entry["runs"]]
+    medians = [entry["median"] for entry in entries]
+    return score_axis([*scores, *medians], result["setting"]["chance"]["score"])
+
+
+def run_rows(result: Result, axis: ScoreAxis) -> list[Row]:
+    """A row per finished run: its score, and its place in the arm's lane.
+
+    Dots of one lane step aside in a fixed pattern, so that equal scores stay visible.
+    """
+    rows: list[Row] = []
+    for arm in arms_of(result):
+        runs = [run for run in _runs(result, arm) if run["test_score"] is not None]
+        for place, run in enumerate(sorted(runs, key=lambda run: run["test_score"])):
+            rows.append(
+                {
+                    "arm": arm.label,
+                    "seed": run["seed"],
+                    "score": score(run["test_score"]),
+                    "at": max(run["test_score"], axis.low),
+                    "lane": arm.place + LANE_MIDDLE + _ASIDE[place % len(_ASIDE)],
+                }
+            )
+    return rows
+
+
+def _runs(result: Result, arm: Arm) -> list[Row]:
+    return result["race"].get(arm.key, {}).get("runs", [])
+
+
+def lane_rows(result: Result, axis: ScoreAxis) -> list[Row]:
+    """A row per arm that was to race: its lane, median and interval, and what went wrong."""
+    return [
+        _lane_row(arm, entry, axis)
+        for arm in arms_of(result)
+        if (entry := result["race"].get(arm.key))
+    ]
+
+
+def _lane_row(arm: Arm, entry: Row, axis: ScoreAxis) -> Row:
+    placed = {
+        edge: None if entry[edge] is None else max(entry[edge], axis.low)
+        for edge in ("median", "low", "high")
+    }
+    ran, lost = entry["median"] is not None, fate(entry)
+    interval = f"{score(entry['low'])} to {score(entry['high'])}"
+    return placed | {
+        "arm": arm.label,
+        "top": arm.place,
+        "head": arm.place + 0.2,
+        "lane": arm.place + LANE_MIDDLE,
+        "middle": score(entry["median"]),
+        "words": " · ".join(filter(None, [lost, score(entry["median"])])) if ran else "",
+        "interval": f"{interval} ({percent(entry['coverage'])})" if entry["coverage"] else ABSENT,
+        "fate": lost,
+        "ran": ran,
+    }
+
+
+def fate(entry: Row) -> str:
+    """What kept a start from finishing all its runs; empty where nothing did."""
+    lost = sum(run["test_score"] is None for run in entry["runs"])
+    if entry["status"] == "ran":
+        return f"{lost} of {len(entry['runs'])} diverged" if lost else ""
+    return f"{entry['status']}: {entry['why']}" if entry["why"] else entry["status"]
+
+
+def grid_rows(result: Result) -> tuple[list[Row], ScoreAxis]:
+    """A row per arm and learning rate that was tried, and the axis that shows the scores.
+
+    `at` is the height of a score, None where the run diverged; `cross` that of the mark
+    which says so, at the foot of the picture, each above the last at the same rate.
+    """
+    tried = [
+        (arm.label, entry["rate"], trial)
+        for arm in arms_of(result)
+        if (entry := result["race"].get(arm.key))
+        for trial in entry["grid"]
+    ]
+    scores = [trial["score"] for _, _, trial in tried]
+    axis = score_axis(scores, result["setting"]["chance"]["score"])
+    crossed: Counter[float] = Counter()
+    rows: list[Row] = []
+    for label, chosen, trial in tried:
+        height = axis.low + (0.02 + 0.05 * crossed[trial["rate"]]) * (axis.high - axis.low)
+        lost = trial["score"] is None
+        crossed[trial["rate"]] += lost
+        rows.append(
+            {
+                "arm": label,
+                "rate": trial["rate"],
+                "at": None if lost else max(trial["score"], axis.low),
+                "cross": height if lost else None,
+                "outcome": _outcome(trial),
+                "chosen": trial["rate"] == chosen,
+                "marked": True,
+            }
+        )
+    return rows, axis
+
+
+def _outcome(trial: Row) -> str:
+    """The score of one learning rate, or the step at which its run was lost."""
+    if trial["score"] is not None:
+        return score(trial["score"])
+    at = trial["diverged_at"]
+    return "diverged" if at is None else f"diverged at step {at}"
+
+
+def curve_rows(result: Result) -> list[Row]:
+    """A row per arm and step: the median of the training loss over the arm's runs.
+
+    A run that diverged counts as infinitely bad from then on; where the median itself
+    is infinite the row holds None, and the line ends.
+    """
+    steps = result["setting"]["curve_steps"]
+    rows: list[Row] = []
+    for arm in arms_of(result):
+        losses = [run["losses"] for run in _runs(result, arm) if run["losses"]]
+        length = min([len(steps), *map(len, losses)]) if losses else 0
+        kept = spaced(length, MOST_STEPS)
+        rows += [
+            {
+                "arm": arm.label,
+                "step": steps[index],
+                "loss": _median_loss([curve[index] for curve in losses]),
+                "marked": _marked(place, len(kept), arm),
+            }
+            for place, index in enumerate(kept)
+        ]
+    return rows
+
+
+def _median_loss(losses: list[float | None]) -> float | None:
+    middle = median(inf if loss is None else loss for loss in losses)
+    return middle if isfinite(middle) else None

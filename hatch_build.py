@@ -30,9 +30,9 @@ FLAGS = (
 )
 LEVELS = {
     "plain": (),
-    "avx2": ("-mavx2", "-mf16c"),
+    "avx2": ("-mavx2", "-mfma", "-mf16c"),
     "avx512": (
-        *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl"),
+        *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"),
         "-mprefer-vector-width=512",
     ),
 }
@@ -116,8 +116,9 @@ def run(command: list[str]) -> None:
     """Run a command; its first complaint is the error."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "error" in line] or [done.stderr]
-        raise subprocess.SubprocessError(f"{command[0]}: {lines[0].strip()}")
+        lines = [line for line in done.stderr.splitlines() if "error" in line]
+        complaint = lines[0].strip() if lines else f"exit status {done.returncode}"
+        raise subprocess.SubprocessError(f"{command[0]}: {complaint}")
 
 
 def quantile_source(path: Path) -> str:

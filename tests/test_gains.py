@@ -14,6 +14,7 @@ from pondera.core.gains import gain, odd_slope
 from tests import oracle
 
 ACCURACY = 1e-9  # documented, relative
+STEEP_ACCURACY = 1e-11  # documented, relative, times the slope
 PHI, DENSITY, SIGMOID = stats.norm.cdf, stats.norm.pdf, special.expit
 SELU_SLOPE, SELU_GAIN = 1.6732632423543772, 1.0507009873554805
 
@@ -52,7 +53,7 @@ SLOPES = {
     "elu": (lambda z: 1.0 if z > 0 else math.exp(z), (0,)),
     "gelu": (lambda z: PHI(z) + z * DENSITY(z), ()),
     "gelu_tanh": (_gelu_tanh_slope, ()),
-    "hardswish": (lambda z: float(np.clip(2 * z + 3, 0, 6)) / 6 if abs(z) < 3 else z > 0, (-3, 3)),
+    "hardswish": (lambda z: (2 * z + 3) / 6 if abs(z) < 3 else z > 0, (-3, 3)),
     "hardtanh": (lambda z: abs(z) < 1, (-1, 1)),
     "identity": (lambda z: 1.0, ()),
     "leaky_relu": (lambda z: 1.0 if z > 0 else 0.01, (0,)),
@@ -67,7 +68,6 @@ SLOPES = {
     "softplus": (SIGMOID, ()),
     "tanh": (lambda z: 1 / math.cosh(z) ** 2, ()),
 }
-SLOPES["hardswish"] = (lambda z: (2 * z + 3) / 6 if abs(z) < 3 else z > 0, (-3, 3))
 each = pytest.mark.parametrize("name", ACTIVATIONS)
 
 
@@ -104,7 +104,7 @@ def test_backward_gain_is_the_expectation_of_the_derivative(name, std):
     assert made == pytest.approx(1 / math.sqrt(moment), rel=ACCURACY)
 
 
-@pytest.mark.parametrize("place", [math.sqrt(2) / 3, -math.pi / 7, 1e-5, 2.5])
+@pytest.mark.parametrize("place", [math.sqrt(2) / 3, -math.pi / 7, 2.5, 1e-3, -1e-5, 3e-8])
 def test_a_kink_may_lie_anywhere(place):
     def f(z):
         return np.maximum(z - place, 0)
@@ -135,6 +135,18 @@ def test_gain_of_leaky_relu_is_in_closed_form(slope, factor):
         assert gain(f, direction=direction) == pytest.approx(exact, rel=ACCURACY)
 
 
+@pytest.mark.parametrize("steepness", [30.0, 1e3, 1e5])
+def test_a_steep_slope_is_no_jump(steepness):
+    def ramp(z):
+        return np.clip(steepness * z, -1, 1)
+
+    reach = 1 / steepness
+    share = stats.norm.cdf(reach) - stats.norm.cdf(-reach)
+    backward = 1 / (steepness * math.sqrt(share))
+    made = gain(ramp, direction="backward")
+    assert made == pytest.approx(backward, rel=ACCURACY + STEEP_ACCURACY * steepness)
+
+
 def test_a_leak_of_zero_is_relu():
     assert gain(lambda z: np.where(z > 0, z, 0.0 * z)) == gain("relu")
 
@@ -146,7 +158,7 @@ def test_gain_of_a_homogeneous_function_does_not_depend_on_the_std(std):
 
 def test_only_the_relu_family_keeps_signal_and_gradient_at_once():
     both = {n for n in ACTIVATIONS if abs(gain(n) / gain(n, direction="backward") - 1) < ACCURACY}
-    assert both == {"identity", "leaky_relu", "relu"}
+    assert both == {"identity", "leaky_relu", "relu", "relu6"}  # 6 lies 6 standard deviations out
 
 
 @pytest.mark.parametrize(
@@ -186,6 +198,7 @@ MIRRORED = {
     "leaky_relu": 1.01,
     "relu": 1,
     "silu": 1,
+    "softplus": 1,
 }
 
 

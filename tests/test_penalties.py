@@ -16,6 +16,7 @@ from tests import penalty_oracle as oracle
 TABLE = oracle.PENALTIES
 CONVEX = [name for name, penalty in TABLE.items() if penalty.convex]
 SMOOTH_OR_FREE = {"L2", "L0", "LHalf"}  # no critical strength: no kink, or an infinite one
+SLOPED = [name for name, penalty in TABLE.items() if penalty.strengths and name != "Nuclear"]
 CONSTRAINTS = [name for name, penalty in TABLE.items() if not penalty.strengths]
 
 _number = st.floats(-4, 4, allow_subnormal=False) | st.sampled_from([0.0, 0.7, -0.7, 1.75, 2.24])
@@ -79,6 +80,30 @@ def test_gap_sees_a_gradient_that_is_not_optimal(name):
     x = penalty.prox(w, step=step)
     for shift in (1.0, -1.0):
         assert np.max(penalty.gap(x, (x - w) / step + shift)) > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(set(SLOPED) - {"Distance-MaxNorm"}))
+@pytest.mark.parametrize("seed", range(3))
+def test_slope_is_the_derivative_of_the_value(name, seed):
+    penalty, (w, _) = TABLE[name], sample(seed)
+    h = 1e-5  # central differences: h² in the slope, eps/h in the values' own rounding
+    slope = penalty.slope(w)
+    for place in np.ndindex(w.shape):
+        step = np.zeros(w.shape)
+        step[place] = h
+        difference = (penalty.value(w + step) - penalty.value(w - step)) / (2 * h)
+        assert abs(slope[place] - difference) <= h * (1 + abs(slope[place]) + 1 / abs(w[place]))
+
+
+@pytest.mark.parametrize("name", sorted(set(SLOPED) - {"Distance-L1", "Distance-MaxNorm"}))
+def test_slope_is_zero_at_zero(name):
+    assert np.all(TABLE[name].slope(np.zeros(oracle.SHAPE)) == 0)
+
+
+@pytest.mark.parametrize("name", sorted({*CONSTRAINTS, "Nuclear", "Distance-MaxNorm"}))
+def test_what_has_no_slope_says_so(name):
+    with pytest.raises(DomainError, match="a slope needs a derivative per weight"):
+        TABLE[name].slope(sample(0)[0])
 
 
 @pytest.mark.parametrize("name", CONVEX)

@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from study_results import HOSTILE, SHAPES, one, small
 
 from pondera import report
 from pondera.core.errors import DomainError
 from pondera.report import embed, figures, page, tables
+from tests.study_results import HOSTILE, SHAPES, one, small
 
 FETCHING = {"src", "href", "srcset", "action", "data", "poster", "background", "formaction"}
 VOID = {"meta", "br", "img", "link", "input"}
@@ -135,11 +135,9 @@ def test_the_embedded_charts_read_back_with_all_their_rows(read):
     for drawn in charts["figures"].values():
         assert "$schema" not in drawn["spec"]
         assert set(drawn["rows"]) <= set(charts["rows"])
-    assert [row["score"] for row in charts["rows"]["runs"]] == [
-        "0.090",
-        "0.100",
-        *("0.900", "0.930", "0.950"),
-    ]
+    assert [
+        row["score"] for row in charts["rows"]["runs"]
+    ] == "9.0% 10.0% 90.0% 93.0% 95.0%".split()
     assert len(charts["rows"]["layers"]) == 6
 
 
@@ -171,7 +169,11 @@ def test_a_page_names_every_start_and_stays_below_three_megabytes(shape):
 
 def test_without_a_winner_the_page_shows_no_gain():
     assert tables.contrast(one()) == []
-    assert [item["number"] for item in tables.contrast(small())] == ["0.100", "0.930", "+0.830"]
+    assert [item["number"] for item in tables.contrast(small())] == [
+        "10.0%",
+        "93.0%",
+        "+83.0 points",
+    ]
 
 
 def test_write_page_replaces_an_older_page_and_leaves_no_draft(tmp_path):

@@ -8,10 +8,21 @@ import pytest
 import vl_convert
 from hypothesis import given
 from hypothesis import strategies as st
-from study_results import HOSTILE, SHAPES, entry, layer, look, lost, many, one, regression, small
 
 from pondera.report import arms, axes, captions, charts, figures, race, rows, theme
 from pondera.report.wording import change
+from tests.study_results import (
+    HOSTILE,
+    SHAPES,
+    entry,
+    layer,
+    look,
+    lost,
+    many,
+    one,
+    regression,
+    small,
+)
 
 
 def test_starts_that_share_a_title_are_told_apart_by_their_keys():
@@ -46,8 +57,8 @@ def test_pictures_without_numbers_are_left_out():
 def test_a_lost_start_keeps_its_lane_and_says_so():
     picture = drawn(race.race_chart(small()))
     assert "diverged: &lt;i&gt;too large&lt;/i&gt;" in picture
-    assert "1 of 3 diverged · 0.100" in picture
-    assert "chance 0.1" in picture
+    assert "1 of 3 diverged · 10.0%" in picture
+    assert "chance 10.0%" in picture
     everything = drawn(race.race_chart(lost()))
     assert everything.count(">diverged<") == 3
 
@@ -79,6 +90,11 @@ def test_a_log_axis_holds_whatever_it_is_given(quantities):
     inside = [quantity for quantity in axes.finite(quantities) if 1e-250 < quantity < 1e250]
     assert all(axis.low < quantity < axis.high for quantity in inside)
     assert axis.holds_zero == any(quantity <= 0 for quantity in axes.finite(quantities))
+
+
+def test_the_floor_for_zeros_lies_well_below_every_other_point():
+    assert axes.log_axis([0.0, 1e-3, 1.0]).low <= 1e-4
+    assert axes.log_axis([1e-3, 1.0]).low > 5e-4
 
 
 def test_ticks_of_a_log_axis_are_whole_powers_or_round_numbers():
@@ -131,6 +147,26 @@ def test_a_negative_loss_is_drawn_on_a_linear_axis():
     assert '"log"' not in str(kinds["regression"]).replace("'", '"')
 
 
+def test_a_loss_that_explodes_does_not_flatten_the_others():
+    result = small()
+    result["race"]["default"] = entry("PyTorch default", [0.1], [1e31, 2.3, 2.3])
+    assert rows.loss_ceiling(result) == pytest.approx(30 * 2.302585)
+    picture = drawn(charts.losses_chart(result))
+    assert ">0.1<" in picture
+    assert ">10³⁰<" not in picture
+    assert captions.losses_notes(result)[0] == "Losses reach 10³¹, beyond the upper edge."
+    result["setting"]["chance"] = {"loss": None, "score": None}
+    assert rows.loss_ceiling(result) == pytest.approx(30 * 2.3)
+
+
+def test_a_study_without_chance_is_drawn_without_its_rules():
+    result = small()
+    result["setting"]["chance"] = {"loss": None, "score": None}
+    for figure in figures.figures(result):
+        assert ">chance" not in drawn(figure.chart(result))
+    assert ">chance<" in drawn(charts.losses_chart(small()))
+
+
 def test_many_layers_are_thinned_evenly_with_both_ends():
     depths = [row["depth"] for row in rows.layer_rows(many()) if row["arm"] == "Start 7"]
     assert len(depths) == rows.MOST_LAYERS
@@ -155,7 +191,7 @@ def test_the_page_may_pick_starts_by_their_labels():
 def test_captions_follow_the_numbers():
     result = small()
     assert "falls by a factor of 100 with PyTorch default" in captions.signal_caption(result)
-    assert "changes by 4\u00a0% with Mirrored" in captions.signal_caption(result)
+    assert "changes by 4% with Mirrored" in captions.signal_caption(result)
     assert "falls to zero with PyTorch default" in captions.gradient_caption(result)
     result["looks"]["default"] = copy.deepcopy(result["looks"]["mirrored"])
     assert "falls" not in captions.signal_caption(result)
@@ -168,7 +204,7 @@ def test_the_loss_caption_names_who_stayed_at_chance():
 
 
 def test_notes_are_made_only_where_they_hold():
-    assert captions.race_notes(one()) == ["Chance, 0.100, lies beyond the left edge."]
+    assert captions.race_notes(one()) == ["Chance, 10.0%, lies beyond the left edge."]
     assert captions.race_notes(small()) == [
         "Some runs diverged: PyTorch default.",
         f"Diverged: {HOSTILE}.",

@@ -7,10 +7,10 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
-from study_results import SHAPES, many, small
 
 from pondera import report
 from pondera.core.errors import MissingFramework
+from tests.study_results import SHAPES, many, small
 
 
 def printed(renderable, *, encoding="utf-8", width=80):

@@ -12,6 +12,7 @@ function of (seed, name, shape, law, dtype): equal arguments give equal bits in 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -108,7 +109,7 @@ def _by_law(factory: _Factory) -> _Drawn:
     drawn.__name__ = drawn.__qualname__ = factory.__name__
     drawn.__doc__ = (
         f"A weight by `laws.{factory.__name__}`; its options and those of `weight`.\n\n"
-        f"The law:\n\n{factory.__doc__}"
+        f"The law:\n\n{inspect.getdoc(factory)}"
     )
     return drawn
 
@@ -203,7 +204,7 @@ def l1_gradient(weight: Array, *, strength: float) -> Array:
     Raises:
         DomainError: strength negative or not finite.
     """
-    return L1(strength).gradient(weight)
+    return L1(strength).slope(weight)
 
 
 def l2_gradient(weight: Array, *, strength: float) -> Array:
@@ -219,7 +220,7 @@ def l2_gradient(weight: Array, *, strength: float) -> Array:
     Raises:
         DomainError: strength negative or not finite.
     """
-    return L2(strength).gradient(weight)
+    return L2(strength).slope(weight)
 
 
 def l1_prox(weight: Array, *, strength: float, step: float) -> Array:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import os
 import sys
+import tempfile
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +19,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import pondera
 from pondera.core.errors import DomainError, MissingFramework, ShapeError, missing
 
+_NEEDED = ("altair", "jinja2", "optuna", "sklearn", "torch", "vl_convert")
+
 app = typer.Typer(
     name="pondera",
     help="Good weights for neural networks: how they begin, and how they are kept in bounds.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -31,13 +36,16 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Good weights for neural networks: how they begin, and how they are kept in bounds."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -88,7 +96,9 @@ def study(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON and nothing else.")
     ] = False,
-    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
 ) -> None:
     """Find the start a network needs: look at it, race six starts, answer with code and evidence.
 
@@ -112,21 +122,36 @@ def study(
 
 def run() -> None:
     """Run the command line."""
-    app(prog_name="pondera")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console without √ shows ?
+    try:
+        code = app(prog_name="pondera", standalone_mode=False)
+    except Exception as fault:
+        told = getattr(fault, "format_message", None)  # of a wrong option, by typer
+        if told is None:
+            raise
+        typer.echo(f"error: {' '.join(told().split()).rstrip('.')}. Try --help.", err=True)
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _study(given: dict[str, Any], out: Path, *, as_json: bool) -> None:
     try:
+        for needed in _NEEDED:
+            importlib.import_module(needed)
         from pondera import report
         from pondera.study import Settings
         from pondera.study import study as run_study
     except ModuleNotFoundError as fault:
+        if fault.name not in _NEEDED:
+            raise
         raise missing("pondera study", str(fault.name), "study,torch") from None
 
     settings = Settings(**{**given, "rates": tuple(_number(r) for r in given["rates"])})
     _need_folder(out)
-    console = Console(stderr=True)
-    with _bars(console) as bars:
+    aside = redirect_stdout(sys.stderr) if as_json else nullcontext()
+    with aside, _bars(Console(stderr=True)) as bars:
         tasks = dict[str, Any]()
 
         def progress(what: str, done: int, total: int) -> None:
@@ -135,9 +160,12 @@ def _study(given: dict[str, Any], out: Path, *, as_json: bool) -> None:
             bars.update(tasks[what], completed=done)
 
         result = run_study(settings, out, progress=progress)
-    paths = _write(result, out)
+        try:
+            paths = _write(result, out)
+        except OSError as fault:
+            raise _unwritable(out, fault) from None
     if as_json:
-        sys.stdout.write(json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+        sys.stdout.write(json.dumps(result, indent=1) + "\n")
         return
     terminal = Console()
     for part in (report.look_table(result), report.race_table(result), report.answer_panel(result)):
@@ -146,10 +174,12 @@ def _study(given: dict[str, Any], out: Path, *, as_json: bool) -> None:
 
 
 def _write(result: dict[str, Any], out: Path) -> list[Path]:
-    """study.json, snippet.py and study.html, each whole or not at all."""
+    """study.html, study.json and snippet.py, each whole or not at all."""
     from pondera import report
 
     out.mkdir(parents=True, exist_ok=True)
+    page = out / "study.html"
+    report.write_page(result, page)
     texts = {
         "study.json": json.dumps(result, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
         "snippet.py": result["answer"]["snippet"],
@@ -158,8 +188,6 @@ def _write(result: dict[str, Any], out: Path) -> list[Path]:
         part = out / f".{name}.part"
         part.write_text(text, encoding="utf-8")
         os.replace(part, out / name)
-    page = out / "study.html"
-    report.write_page(result, page)
     return [page, *(out / name for name in texts)]
 
 
@@ -172,20 +200,28 @@ def _guarded(work: Any, *, debug: bool, out: Path) -> None:
         typer.echo(f"error: {fact}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        typer.echo(
-            f"stopped: finished runs are kept in {out / 'study.db'}; the same command goes on from there.",
-            err=True,
-        )
+        kept = out / "study.db"
+        told = f"finished runs are kept in {kept}" if kept.exists() else "nothing was finished"
+        typer.echo(f"stopped: {told}; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
 
 
 def _need_folder(out: Path) -> None:
-    """The folder, or the nearest one above it, can be written."""
-    if out.exists() and not out.is_dir():
-        raise DomainError(f"--out: {out} is a file. Name a folder.")
-    above = next(folder for folder in (out, *out.resolve().parents) if folder.is_dir())
-    if not os.access(above, os.W_OK):
-        raise DomainError(f"--out: {above} cannot be written. Name another folder.")
+    """The folder, or the nearest one above it, can be written: tried, for rights do not tell all."""
+    try:
+        above = next(path for path in (out, *out.resolve().parents) if path.exists())
+        if not above.is_dir():
+            raise DomainError(f"--out: {above} is a file. Name a folder.")
+        with tempfile.TemporaryDirectory(prefix=".pondera-", dir=above):
+            pass
+    except OSError as fault:
+        raise _unwritable(out, fault) from None
+
+
+def _unwritable(out: Path, fault: OSError) -> DomainError:
+    return DomainError(
+        f"--out: {out} cannot be written; {fault.strerror or fault}. Name another folder."
+    )
 
 
 def _bars(console: Console) -> Progress:
@@ -195,6 +231,7 @@ def _bars(console: Console) -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
+        disable=not console.is_terminal,
     )
 
 

@@ -119,7 +119,7 @@ def stream_key(seed: int) -> tuple[int, int]:
     """Philox key (low word, high word) of a 64-bit seed.
 
     Law:
-        (seed mod 2**32, seed // 2**32)
+        (seed % 2**32, seed // 2**32)
 
     Args:
         seed: an integer in [0, 2⁶⁴).

@@ -24,8 +24,9 @@ Direction = Literal["backward", "forward"]
 
 _POINTS: Final = 16  # nodes per panel
 _REACH: Final = 12.0  # standard deviations on each side; beyond lies 4e-33 of the mass
-_NARROWEST: Final = 2.0**-30  # a kink is boxed in to this width
+_NARROWEST: Final = 2.0**-36  # a kink is boxed in to this width
 _RESOLVED: Final = 1e-11  # last coefficients, relative to the largest number of the panel
+_CLOSER: Final = 12  # halvings by which a jump is told from a steep slope
 _CROWD: Final = 4096  # panels still unresolved at once: not a piecewise smooth function
 
 
@@ -54,7 +55,8 @@ def gain(activation: Activation, *, direction: Direction = "forward", std: float
             that are not finite, is zero, or (backward) jumps.
 
     Limits:
-        1e-9 relative for the activations named here; a jump narrower than 1e-9 in height is taken as none.
+        1e-9 relative; about a kink between ramps steeper than 100, 1e-11 times the slope. A jump lower
+        than 1e-9 of the function is taken as none.
 
     Source:
         He et al. 2015, eq. 10 and 14; for other activations the same expectation, by quadrature.
@@ -93,7 +95,7 @@ def gain(activation: Activation, *, direction: Direction = "forward", std: float
 def odd_slope(activation: Activation) -> float | None:
     """The constant c with f(z) − f(−z) = c·z for all z, or None if there is none.
 
-    Where it exists (ReLU, leaky ReLU, GELU, SiLU, hard swish, identity), a pair of mirrored units
+    Where it exists (ReLU, leaky ReLU, GELU, SiLU, softplus, hard swish), a pair of mirrored units
     f(u), f(−u) passes u on exactly: that is what mirrored orthogonal weights use.
 
     Law:
@@ -146,38 +148,67 @@ def _moments(function: Callable[[Any], Any], std: float) -> tuple[float, float, 
     """E f(z)², E f′(z)² and the place of a jump (None without), z ~ N(0, std²)."""
     left, right = _first_panels(std)
     signal = slope = 0.0
-    jump = _jump(function, left[1:], _NARROWEST * std)
     points, weights, differentiate, expand = _rule()
     noise = 1e-13 * np.abs(_evaluate(function, np.linspace(left[0], right[-1], 97))).max()
+    jump = _jump(function, left[1:], _NARROWEST * std, noise)
     while left.size:
         half = (right - left)[:, None] / 2
         z = (left + right)[:, None] / 2 + half * points
         f = _evaluate(function, z.ravel()).reshape(z.shape)
-        tail = np.abs(f @ expand[:, -2:]).max(axis=1)
         narrow = right - left <= _NARROWEST * std
-        done = (tail <= _RESOLVED * np.abs(f).max(axis=1) + noise) | narrow
+        exact = _RESOLVED * np.abs(f).max(axis=1) + noise
+        done = (_misfit(function, f @ expand, left, right) <= exact) | narrow
         mass = weights * half * np.exp(-((z / std) ** 2) / 2) / (std * math.sqrt(2 * math.pi))
-        jump = jump if jump is not None else _jump(function, left[narrow], _NARROWEST * std)
+        if jump is None:
+            jump = _jump(function, left[narrow], _NARROWEST * std, noise)
         derivative = np.where(narrow[:, None], 0.0, f @ differentiate / half)
         signal += float((mass * f**2)[done].sum())
         slope += float((mass * derivative**2)[done].sum())
-        left, right = _halves(left[~done], right[~done])
-    return signal, slope, jump
+        left, right = _halves(left[~done], right[~done], function)
+    constant = slope <= 1e-22 * signal / std**2  # rounding alone
+    return signal, 0.0 if constant else slope, jump
 
 
-def _jump(function: Callable[[Any], Any], places: Array, width: float) -> float | None:
-    """The first place across which the function changes by more than a slope of 300 explains."""
-    near = _evaluate(function, np.stack([places - width, places + 2 * width]).ravel())
-    change = np.abs(np.diff(near.reshape(2, -1), axis=0))[0]
-    broken = change > 1e-6 * (width / _NARROWEST + np.abs(near).reshape(2, -1).max(axis=0))
-    return float(places[broken][0]) if broken.any() else None
+def _misfit(
+    function: Callable[[Any], Any], coefficients: Array, left: Array, right: Array
+) -> Array:
+    """How far each panel's interpolant is from the function, by its last terms and at both ends.
+
+    A kink between an end and the first point moves no point: the end alone shows it.
+    """
+    ends = _evaluate(function, np.concatenate([left, right])).reshape(2, -1)
+    signs = (-1.0) ** np.arange(_POINTS)
+    at_left = np.abs(ends[0] - coefficients @ signs)
+    at_right = np.abs(ends[1] - coefficients.sum(axis=1))
+    tail = np.abs(coefficients[:, -2:]).max(axis=1)
+    return np.maximum(tail, np.maximum(at_left, at_right) / _POINTS)  # extrapolating costs digits
 
 
-def _halves(left: Array, right: Array) -> tuple[Array, Array]:
+def _jump(
+    function: Callable[[Any], Any], places: Array, width: float, noise: float
+) -> float | None:
+    """The first place near which a change does not shrink with the interval that it happens in."""
+    if not places.size:
+        return None
+    z = np.stack([places - width, places + 2 * width])
+    f = _evaluate(function, z.ravel()).reshape(z.shape)
+    size, wide = np.abs(f).max(axis=0), np.abs(f[1] - f[0])
+    for _ in range(_CLOSER):
+        middle = z.mean(axis=0)
+        between = _evaluate(function, middle)
+        upper = np.abs(f[1] - between) >= np.abs(between - f[0])  # keep the half that changes more
+        z = np.where(upper, [middle, z[1]], [z[0], middle])
+        f = np.where(upper, [between, f[1]], [f[0], between])
+    close = np.abs(f[1] - f[0])
+    broken = (close > wide / 2) & (close > 1e-9 * size + noise)
+    return float(np.clip(places, *z)[broken][0]) if broken.any() else None
+
+
+def _halves(left: Array, right: Array, function: Callable[[Any], Any]) -> tuple[Array, Array]:
     if left.size > _CROWD:
         raise DomainError(
-            "gain: needs an activation that is smooth between a few kinks, in float64; got one that "
-            f"is not smooth near {left.size} points. Compute it in float64, without noise."
+            "gain: needs an activation that is smooth between a few kinks; got "
+            f"activation={function!r}, which is rough everywhere. Compute it in float64, without noise."
         )
     middle = (left + right) / 2
     return np.concatenate([left, middle]), np.concatenate([middle, right])

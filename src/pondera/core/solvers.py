@@ -1,7 +1,6 @@
 """Penalised linear models solved to a certified gap: what the optimizers are measured against.
 
-A duality gap bounds how far an objective is from its minimum, and is computed from the answer
-alone: nobody has to trust the iterations.
+A duality gap bounds how far an answer is from the minimum: nobody has to trust the iterations.
 """
 
 from __future__ import annotations

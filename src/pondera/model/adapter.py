@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,6 +83,7 @@ class Training:
         rate: learning rate, constant.
         batches: integer array (steps, batch size): the rows of each batch.
         curve_steps: steps at which the batch's loss is kept.
+        seed: of whatever else is random in training, such as dropout.
     """
 
     kind: TaskKind
@@ -90,6 +92,7 @@ class Training:
     rate: float
     batches: npt.NDArray[np.int64]
     curve_steps: tuple[int, ...]
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,16 +122,35 @@ class AbstractAdapter(ABC):
         """Whether the object is a data set, loader or tensor of this framework."""
 
     @abstractmethod
+    def seeded(self, seed: int) -> AbstractContextManager[None]:
+        """Global generators begin at a seed inside; behind they are as before."""
+
+    @abstractmethod
     def arrays(self, loaded: Any) -> tuple[Array, Array]:
-        """Inputs and targets of a data set or loader, as arrays."""
+        """Inputs and targets of a data set or loader, as arrays.
+
+        Raises:
+            DomainError: its items are no pairs.
+        """
 
     @abstractmethod
     def as_array(self, tensor: Any) -> Array:
         """A tensor as an array."""
 
     @abstractmethod
-    def build(self, factory: Callable[[], Any], *, seed: int) -> Any:
-        """A model as the framework initialises it from this seed; global generators as before."""
+    def build(self, factory: Callable[[], Any], *, seed: int, inputs: Array | None = None) -> Any:
+        """A model as the framework initialises it from this seed; global generators as before.
+
+        Inputs give a model their shape that waits for it.
+        """
+
+    @abstractmethod
+    def trainable(self, model: Any) -> bool:
+        """Whether any parameter of the model is to be trained."""
+
+    @abstractmethod
+    def shares(self, model: Any, other: Any) -> bool:
+        """Whether the two models have a parameter in common."""
 
     @abstractmethod
     def initialize(self, model: Any, example: Any, *, scheme: str, seed: int) -> tuple[Row, ...]:

@@ -62,9 +62,9 @@ def initialize(
 ) -> tuple[Row, ...]:
     """Give every weight of a model its start by a named scheme, in place.
 
-    One forward pass on the example, without gradients, shows which weight each activation feeds. Dense
-    and convolutional weights are drawn by the scheme, their biases and norm shifts become 0 and norm
-    scales 1; whatever else there is (embeddings, attention, recurrent cells) is left as it was, and its
+    One forward pass on the example shows which weight each activation feeds. Dense and convolutional
+    weights are drawn by the scheme, their biases and norm shifts become 0 and norm scales 1; whatever
+    else there is (embeddings, attention, recurrent cells, frozen parameters) is left as it was, and its
     row says so.
 
     Args:

@@ -70,11 +70,15 @@ def _log_ticks(low: float, high: float) -> tuple[float, ...]:
         return tuple(10.0**power for power in range(aligned, last + 1, stride))
     fine = [step * 10.0**power for power in range(first - 1, last + 1) for step in (1, 2, 5)]
     inside = tuple(tick for tick in fine if low <= tick <= high)
-    return inside if len(inside) > 2 else _even_ticks(low, high)
+    return inside if len(inside) > 2 else even_ticks(low, high)
 
 
-def _even_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Multiples of 1, 2 or 5 times a power of ten, for less than a decade."""
+def even_ticks(low: float, high: float) -> tuple[float, ...]:
+    """Multiples of 1, 2 or 5 times a power of ten inside [low, high], six at most.
+
+    >>> even_ticks(0.07, 0.98)
+    (0.2, 0.4, 0.6000000000000001, 0.8)
+    """
     least = (high - low) / 5
     power = 10.0 ** floor(log10(least))
     step = next(many * power for many in (1, 2, 5, 10) if many * power >= least)
@@ -91,19 +95,20 @@ def span(last: float, *, first: float = 0.0) -> tuple[float, float]:
     return first - room, last + room
 
 
-def score_axis(scores: Iterable[float | None], chance: float) -> ScoreAxis:
+def score_axis(scores: Iterable[float | None], chance: float | None) -> ScoreAxis:
     """The axis that shows the scores, with chance on it unless that would crush them.
 
     A score farther below chance than half of the best gain (R² knows no floor) is
     put at the lower end, so that one hopeless run does not hide the race.
     """
-    numbers = finite(scores) or [chance]
+    numbers = finite(scores) or [chance or 0.0]
     best, worst = max(numbers), min(numbers)
-    bottom = chance - max(0.5 * (best - chance), 0.05)
-    low, shows_chance = max(worst, bottom), True
-    if worst - chance > 4 * (best - worst) > 0:
+    guess = worst if chance is None else chance
+    bottom = guess - max(0.5 * (best - guess), 0.05)
+    low, shows_chance = max(worst, bottom), chance is not None
+    if worst - guess > 4 * (best - worst) > 0:
         shows_chance = False
     else:
-        low, best = min(low, chance), max(best, chance)
+        low, best = min(low, guess), max(best, guess)
     room = _ROOM * (best - low) or 0.05
     return ScoreAxis(low - room, best + room, shows_chance, clips=worst < bottom)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import log
 
 from pondera.report.arms import Arm, arms_of
-from pondera.report.axes import log_axis
+from pondera.report.axes import finite, log_axis
 from pondera.report.rows import (
     MOST_LAYERS,
     Result,
@@ -17,9 +17,11 @@ from pondera.report.rows import (
     fate,
     grid_rows,
     layers_of,
+    loss_ceiling,
     race_axis,
 )
-from pondera.report.wording import change, counted, listed, percent, score
+from pondera.report.scores import Score
+from pondera.report.wording import change, counted, listed, number, percent
 
 _AT_CHANCE = 0.02  # a loss that fell by less than this share has not left chance
 
@@ -107,8 +109,8 @@ def race_notes(result: Result) -> list[str]:
     """Chance, scores beyond the picture, and starts that lost runs."""
     axis, chance = race_axis(result), result["setting"]["chance"]["score"]
     notes: list[str] = []
-    if not axis.shows_chance:
-        notes.append(f"Chance, {score(chance)}, lies beyond the left edge.")
+    if chance is not None and not axis.shows_chance:
+        notes.append(f"Chance, {Score.of(result)(chance)}, lies beyond the left edge.")
     if axis.clips:
         notes.append("Scores far below chance stand at the left edge.")
     return notes + _lost(result)
@@ -141,7 +143,7 @@ def rates_notes(result: Result) -> list[str]:
     notes: list[str] = []
     if any(row["cross"] is not None for row in rows):
         notes.append("A cross at the foot is a run that diverged.")
-    if axis.clips:
+    if axis.scores.clips:
         notes.append("Scores far below chance stand at the foot.")
     if edge:
         notes.append(f"At the edge of the rates tried, so a better one may exist: {listed(edge)}.")
@@ -169,9 +171,13 @@ def losses_caption(result: Result) -> str:
 
 
 def losses_notes(result: Result) -> list[str]:
-    """Lines that end before the last step."""
+    """Losses beyond the picture, and lines that end before the last step."""
     rows = curve_rows(result)
     ended = dict.fromkeys(row["arm"] for row in rows if row["loss"] is None)
-    if not ended:
-        return []
-    return [f"The line ends where half of the runs had diverged: {listed(list(ended))}."]
+    losses = finite(row["loss"] for row in rows)
+    notes: list[str] = []
+    if max(losses, default=0.0) > loss_ceiling(result) and min(losses) >= 0:
+        notes.append(f"Losses reach {number(max(losses))}, beyond the upper edge.")
+    if ended:
+        notes.append(f"A line ends where half of its runs had diverged: {listed(list(ended))}.")
+    return notes

@@ -11,8 +11,17 @@ from typing import Any
 
 import altair as alt
 
-from pondera.report.axes import finite, log_axis, span
-from pondera.report.rows import Result, Row, curve_rows, grid_rows, layer_rows
+from pondera.report.axes import even_ticks, finite, log_axis, span
+from pondera.report.rows import (
+    GridAxis,
+    Result,
+    Row,
+    curve_rows,
+    grid_rows,
+    layer_rows,
+    loss_ceiling,
+)
+from pondera.report.scores import Score
 from pondera.report.stage import (
     Stage,
     floored,
@@ -34,7 +43,6 @@ _LAYER_TIPS = [
     alt.Tooltip("gradient:Q", title="gradient", format=".3~g"),
     worded("dead", "dead units"),
 ]
-_RUNAWAY = 1e3  # losses beyond this many times the start or chance leave the picture at the top
 
 
 def signal_chart(
@@ -81,22 +89,34 @@ def rates_chart(result: Result, *, theme: Theme = LIGHT, standalone: bool = True
 
     A ring marks the rate that was chosen, × a run that diverged.
     """
-    setting, stage = result["setting"], Stage.of(result, theme, standalone)
+    score, stage = Score.of(result), Stage.of(result, theme, standalone)
     rows, axis = grid_rows(result)
     drawn: dict[str, Any] = {
         "x": _rate_axis(rows),
-        "y": alt.Y("at:Q")
-        .scale(domain=[axis.low, axis.high], nice=False, zero=False)
-        .axis(headed(f"{setting['score']} on the validation rows", tickCount=6)),
+        "y": _grid_height(axis, score),
         "tips": [
             worded("arm", "start"),
             alt.Tooltip("rate:Q", title="learning rate", format="~g"),
-            worded("outcome", setting["score"]),
+            worded("outcome", score.name),
         ],
     }
     named = rows_named("grid", rows)
     layers = [*lines(stage, named, **drawn), *_rate_marks(stage, named, **drawn)]
-    return stage.framed(layers, f"Validation {setting['score']} by learning rate")
+    return stage.framed(layers, f"Validation {score.name} by learning rate")
+
+
+def _grid_height(axis: GridAxis, score: Score) -> alt.Y:
+    """The scores, and below them a line that says what the crosses on it mean."""
+    ticks = list(even_ticks(axis.scores.low, axis.scores.high))
+    foot = [axis.cross(0)] if axis.deepest else []
+    named = f"format(datum.value, '{score.axis_format}')"
+    named = f"datum.value < {axis.scores.low!r} ? 'diverged' : {named}"
+    title = f"{score.name} on the validation rows"
+    return (
+        alt.Y("at:Q")
+        .scale(domain=[axis.low, axis.scores.high], nice=False, zero=False)
+        .axis(headed(title, values=foot + ticks, labelExpr=named))
+    )
 
 
 def _rate_axis(rows: list[Row]) -> alt.X:
@@ -130,7 +150,7 @@ def losses_chart(
         .scale(domain=span(max([1, *(row["step"] for row in rows)])), nice=False)
         .axis(grid=False)
     )
-    y, placed = _loss_axis(losses, start=[row["loss"] for row in rows if row["step"] == 0])
+    y, placed = _loss_axis(losses, loss_ceiling(result))
     tips = [
         worded("arm", "start"),
         alt.Tooltip("step:Q", title="step"),
@@ -141,17 +161,16 @@ def losses_chart(
     return stage.framed([*_chance_loss(chance, y), *drawn], "Training loss by step")
 
 
-def _loss_axis(losses: list[float], start: list[float | None]) -> tuple[alt.Y, str]:
+def _loss_axis(losses: list[float], ceiling: float) -> tuple[alt.Y, str]:
     """The height of a loss, and the expression for what is drawn of it.
 
-    Logarithmic, unless some loss is negative, as a user's own may be. A loss that ran
-    away from where it began leaves the picture at the top.
+    Logarithmic, unless some loss is negative, as a user's own may be. A loss above the
+    ceiling leaves the picture at the top.
     """
     if min(losses, default=0.0) < 0:
         linear = alt.Y("at:Q").scale(zero=False).axis(headed("training loss", tickCount=6))
         return linear, "datum.loss"
-    most = _RUNAWAY * max([losses[0] if losses else 1.0, *finite(start)])
-    axis = log_axis(loss for loss in losses if loss <= most)
+    axis = log_axis(loss for loss in losses if loss <= ceiling)
     return log_y(axis, "training loss"), floored("loss", axis)
 
 

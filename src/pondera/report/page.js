@@ -16,6 +16,8 @@
       ast: true, // interpret expressions instead of compiling them: the page allows no eval
       tooltip: { disableDefaultStyle: true, theme: "page" },
     });
+    // The box speaks for the picture as a whole; its marks would only be noise.
+    box.querySelector("svg").setAttribute("aria-hidden", "true");
     views.set(box.dataset.figure, view);
   }
 

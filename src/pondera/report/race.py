@@ -9,9 +9,9 @@ import altair as alt
 
 from pondera.report.axes import ScoreAxis
 from pondera.report.rows import LANE_HEAD, Result, lane_rows, race_axis, run_rows
+from pondera.report.scores import Score
 from pondera.report.stage import Stage, rows_named
 from pondera.report.theme import LIGHT, Theme
-from pondera.report.wording import number
 
 _LANE = 54  # pixels
 _NAME_WIDTH = "width * (datum.ran && datum.fate ? 0.42 : 0.7)"  # the rest is the median's
@@ -28,7 +28,7 @@ def race_chart(result: Result, *, theme: Theme = LIGHT, standalone: bool = True)
         stage,
         axis,
         count,
-        setting["score"],
+        Score.of(result),
         starts=rows_named("lanes", lane_rows(result, axis)),
         runs=rows_named("runs", run_rows(result, axis)),
     )
@@ -44,16 +44,16 @@ class _Lanes:
     stage: Stage
     axis: ScoreAxis
     count: int
-    score: str
+    score: Score
     starts: alt.InlineData
     runs: alt.InlineData
 
     def across(self, field: str) -> alt.X:
         """Where a score lies."""
         return (
-            alt.X(f"{field}:Q", title=f"{self.score} on the test rows")
+            alt.X(f"{field}:Q", title=f"{self.score.name} on the test rows")
             .scale(domain=[self.axis.low, self.axis.high], nice=False, zero=False)
-            .axis(tickCount=6)
+            .axis(tickCount=6, format=self.score.axis_format)
         )
 
     def down(self, field: str) -> alt.Y:
@@ -70,7 +70,7 @@ class _Lanes:
         left = chance - self.axis.low < (self.axis.high - self.axis.low) / 2
         rules = base.transform_filter("datum.ran").mark_rule(strokeDash=[4, 4])
         words = base.transform_filter("datum.top == 0").mark_text(
-            text=f"chance {number(chance)}", dy=-8, align="left" if left else "right"
+            text=f"chance {self.score(chance)}", dy=-8, align="left" if left else "right"
         )
         at = self.across("at")
         return [
@@ -123,7 +123,7 @@ class _Lanes:
         tips = [
             alt.Tooltip("arm:N", title="start"),
             alt.Tooltip("seed:N", title="seed"),
-            alt.Tooltip("score:N", title=self.score),
+            alt.Tooltip("score:N", title=self.score.name),
         ]
         dots = alt.Chart(self.runs).mark_point(filled=True, size=60)
         return dots.encode(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import inf, isfinite
 from statistics import median
 from typing import Any, TypeAlias
 
 from pondera.report.arms import Arm, arms_of
-from pondera.report.axes import ScoreAxis, score_axis
-from pondera.report.wording import ABSENT, clipped, percent, score
+from pondera.report.axes import ScoreAxis, finite, score_axis
+from pondera.report.scores import Score
+from pondera.report.wording import ABSENT, clipped
 
 Result: TypeAlias = Mapping[str, Any]
 Row: TypeAlias = dict[str, Any]
@@ -19,6 +21,7 @@ MOST_LAYERS = 100  # drawn per arm; a page of 20 arms then stays below 3 MB
 MOST_STEPS = 200
 LANE_HEAD, LANE_MIDDLE = 0.36, 0.66  # of a lane's height: its words end, its dots lie
 _ASIDE = (0.0, 0.11, -0.11, 0.06, -0.06)
+_RUNAWAY = 30.0
 _MARKERS = 6  # points with a shape on each line, enough to tell lines apart
 
 
@@ -72,7 +75,7 @@ def _layer_row(arm: Arm, layer: Row, *, marked: bool) -> Row:
         "signal": layer["signal_rms"],
         "spread": layer["signal_spread"],
         "gradient": layer["gradient_rms"],
-        "dead": ABSENT if dead is None else f"{100 * dead:.0f} %",
+        "dead": ABSENT if dead is None else f"{100 * dead:.0f}%",
         "marked": marked,
     }
 
@@ -98,7 +101,7 @@ def run_rows(result: Result, axis: ScoreAxis) -> list[Row]:
                 {
                     "arm": arm.label,
                     "seed": run["seed"],
-                    "score": score(run["test_score"]),
+                    "score": Score.of(result)(run["test_score"]),
                     "at": max(run["test_score"], axis.low),
                     "lane": arm.place + LANE_MIDDLE + _ASIDE[place % len(_ASIDE)],
                 }
@@ -113,19 +116,18 @@ def _runs(result: Result, arm: Arm) -> list[Row]:
 def lane_rows(result: Result, axis: ScoreAxis) -> list[Row]:
     """A row per arm that was to race: its lane, median and interval, and what went wrong."""
     return [
-        _lane_row(arm, entry, axis)
+        _lane_row(arm, entry, axis, Score.of(result))
         for arm in arms_of(result)
         if (entry := result["race"].get(arm.key))
     ]
 
 
-def _lane_row(arm: Arm, entry: Row, axis: ScoreAxis) -> Row:
+def _lane_row(arm: Arm, entry: Row, axis: ScoreAxis, score: Score) -> Row:
     placed = {
         edge: None if entry[edge] is None else max(entry[edge], axis.low)
         for edge in ("median", "low", "high")
     }
     ran, lost = entry["median"] is not None, fate(entry)
-    interval = f"{score(entry['low'])} to {score(entry['high'])}"
     return placed | {
         "arm": arm.label,
         "top": arm.place,
@@ -133,7 +135,7 @@ def _lane_row(arm: Arm, entry: Row, axis: ScoreAxis) -> Row:
         "lane": arm.place + LANE_MIDDLE,
         "middle": score(entry["median"]),
         "words": " · ".join(filter(None, [lost, score(entry["median"])])) if ran else "",
-        "interval": f"{interval} ({percent(entry['coverage'])})" if entry["coverage"] else ABSENT,
+        "interval": score.interval(entry),
         "fate": lost,
         "ran": ran,
     }
@@ -147,11 +149,11 @@ def fate(entry: Row) -> str:
     return f"{entry['status']}: {entry['why']}" if entry["why"] else entry["status"]
 
 
-def grid_rows(result: Result) -> tuple[list[Row], ScoreAxis]:
-    """A row per arm and learning rate that was tried, and the axis that shows the scores.
+def grid_rows(result: Result) -> tuple[list[Row], GridAxis]:
+    """A row per arm and learning rate that was tried, and the axis that shows them.
 
     `at` is the height of a score, None where the run diverged; `cross` that of the mark
-    which says so, at the foot of the picture, each above the last at the same rate.
+    which says so, in a strip below the scores, each above the last at the same rate.
     """
     tried = [
         (arm.label, entry["rate"], trial)
@@ -159,34 +161,50 @@ def grid_rows(result: Result) -> tuple[list[Row], ScoreAxis]:
         if (entry := result["race"].get(arm.key))
         for trial in entry["grid"]
     ]
-    scores = [trial["score"] for _, _, trial in tried]
-    axis = score_axis(scores, result["setting"]["chance"]["score"])
+    numbers = [trial["score"] for _, _, trial in tried]
+    lost = Counter(trial["rate"] for _, _, trial in tried if trial["score"] is None)
+    scores = score_axis(numbers, result["setting"]["chance"]["score"])
+    axis = GridAxis(scores, deepest=max(lost.values(), default=0))
     crossed: Counter[float] = Counter()
     rows: list[Row] = []
     for label, chosen, trial in tried:
-        height = axis.low + (0.02 + 0.05 * crossed[trial["rate"]]) * (axis.high - axis.low)
-        lost = trial["score"] is None
-        crossed[trial["rate"]] += lost
-        rows.append(
-            {
-                "arm": label,
-                "rate": trial["rate"],
-                "at": None if lost else max(trial["score"], axis.low),
-                "cross": height if lost else None,
-                "outcome": _outcome(trial),
-                "chosen": trial["rate"] == chosen,
-                "marked": True,
-            }
-        )
+        row = {"arm": label, "rate": trial["rate"], "chosen": trial["rate"] == chosen}
+        rows.append(row | _grid_place(trial, axis, crossed, Score.of(result)))
     return rows, axis
 
 
-def _outcome(trial: Row) -> str:
-    """The score of one learning rate, or the step at which its run was lost."""
+@dataclass(frozen=True)
+class GridAxis:
+    """An axis of scores with a strip below them, where crosses stand `deepest` high."""
+
+    scores: ScoreAxis
+    deepest: int
+
+    @property
+    def step(self) -> float:
+        """The height of a cross; all of them together never take more than a third."""
+        return (self.scores.high - self.scores.low) * min(0.06, 0.35 / max(1, self.deepest))
+
+    @property
+    def low(self) -> float:
+        """The lower end of the strip, or of the scores where nothing diverged."""
+        return self.scores.low - self.step * (self.deepest + 0.5 if self.deepest else 0)
+
+    def cross(self, place: int) -> float:
+        """Where the cross number `place` of one rate stands, counted from 0 at the foot."""
+        return self.low + self.step * (place + 0.75)
+
+
+def _grid_place(trial: Row, axis: GridAxis, crossed: Counter[float], score: Score) -> Row:
+    """Where one trial is drawn, and what is said of it; counts the crosses of its rate."""
     if trial["score"] is not None:
-        return score(trial["score"])
-    at = trial["diverged_at"]
-    return "diverged" if at is None else f"diverged at step {at}"
+        at = max(trial["score"], axis.scores.low)
+        return {"at": at, "cross": None, "outcome": score(trial["score"]), "marked": True}
+    height = axis.cross(crossed[trial["rate"]])
+    crossed[trial["rate"]] += 1
+    step = trial["diverged_at"]
+    outcome = "diverged" if step is None else f"diverged at step {step}"
+    return {"at": None, "cross": height, "outcome": outcome, "marked": True}
 
 
 def curve_rows(result: Result) -> list[Row]:
@@ -211,6 +229,18 @@ def curve_rows(result: Result) -> list[Row]:
             for place, index in enumerate(kept)
         ]
     return rows
+
+
+def loss_ceiling(result: Result) -> float:
+    """The largest loss that is drawn; a start that explodes shall not flatten all others.
+
+    That is 30 times chance, or without a chance 30 times the least loss at the first step.
+    """
+    chance = result["setting"]["chance"]["loss"]
+    rows = curve_rows(result)
+    first = finite(row["loss"] for row in rows if row["step"] == rows[0]["step"])
+    least = min([loss for loss in first if loss > 0], default=inf)
+    return _RUNAWAY * (chance if chance is not None and chance > 0 else least)
 
 
 def _median_loss(losses: list[float | None]) -> float | None:

@@ -6,36 +6,33 @@ from typing import Any
 
 from pondera.report.arms import Arm, arms_of
 from pondera.report.rows import Result, Row, fate, layers_of, shape_text, spaced
-from pondera.report.wording import ABSENT, counted, listed, number, percent, score
+from pondera.report.scores import Score
+from pondera.report.wording import ABSENT, counted, listed, number, percent
 
 MOST_LISTED = 60  # layers in a table; the first and the last are always among them
 
 
 def contrast(result: Result) -> list[dict[str, str]]:
     """The three numbers of the answer: before, after and the gain; none without a winner."""
-    answer, race = result["answer"], result["race"]
+    answer, race, score = result["answer"], result["race"], Score.of(result)
     gain, winner, against = answer["gain"], answer["winner"], answer["against"]
     if not gain or winner not in race or against not in race:
         return []
     labels = {arm.key: arm.label for arm in arms_of(result)}
-    name = result["setting"]["score"]
-    return [
-        _figure(race[against], name, labels[against]),
-        _figure(race[winner], name, labels[winner]),
+    pair = [
         {
-            "number": ("+" if gain["median"] > 0 else "") + score(gain["median"]),
-            "what": "gain, seed by seed",
-            "interval": _interval(gain),
-        },
+            "number": score(race[key]["median"]),
+            "what": f"{score.name} with {labels[key]}",
+            "interval": score.interval(race[key]),
+        }
+        for key in (against, winner)
     ]
-
-
-def _figure(entry: Row, name: str, label: str) -> dict[str, str]:
-    return {
-        "number": score(entry["median"]),
-        "what": f"{name} with {label}",
-        "interval": _interval(entry),
+    gained = {
+        "number": score.gain(gain["median"]),
+        "what": "gain, seed by seed",
+        "interval": score.interval(gain, gain=True),
     }
+    return [*pair, gained]
 
 
 def interval_heading(result: Result) -> str:
@@ -50,16 +47,9 @@ def _coverage(result: Result) -> float | None:
     return coverages.pop() if len(coverages) == 1 else None
 
 
-def _interval(entry: Row, *, sure: bool = True) -> str:
-    """The interval and, if wanted, how sure it is; a dash for none."""
-    if entry["low"] is None or entry["high"] is None:
-        return ABSENT
-    told = f" ({percent(entry['coverage'])})" if sure and entry["coverage"] else ""
-    return f"{score(entry['low'])} to {score(entry['high'])}{told}"
-
-
 def standings(result: Result) -> list[dict[str, Any]]:
     """A row per start of the race."""
+    score, sure = Score.of(result), _coverage(result) is None
     return [
         {
             "arm": arm,
@@ -67,7 +57,7 @@ def standings(result: Result) -> list[dict[str, Any]]:
             "source": entry["source"],
             "rate": ABSENT if entry["rate"] is None else f"{entry['rate']:g}",
             "median": score(entry["median"]),
-            "interval": _interval(entry, sure=_coverage(result) is None),
+            "interval": score.interval(entry, sure=sure),
             "runs": f"{_finished(entry)} of {len(entry['runs'])}",
             "remark": remark(entry),
         }
@@ -100,7 +90,6 @@ def _look(arm: Arm, look: Row, layers: list[Row]) -> dict[str, Any]:
     return {
         "arm": arm,
         "words": look["words"],
-        "loss": f"{number(look['initial_loss'])}, at chance {number(look['chance_loss'])}",
         "layers": [_layer(layers[index]) for index in kept],
         "shown": f"{len(kept)} of {counted(len(layers), 'layer')}, evenly spaced"
         if len(kept) < len(layers)
@@ -118,23 +107,23 @@ def _layer(layer: Row) -> dict[str, str]:
         "signal": number(layer["signal_rms"]),
         "spread": number(layer["signal_spread"]),
         "gradient": number(layer["gradient_rms"]),
-        "dead": ABSENT if dead is None else f"{100 * dead:.0f} %",
+        "dead": ABSENT if dead is None else f"{100 * dead:.0f}%",
     }
 
 
 def setting_list(result: Result) -> list[tuple[str, str]]:
     """Everything that was held fixed, so that the study can be run again."""
-    setting, times = result["setting"], result["times"]
+    setting, times, score = result["setting"], result["times"], Score.of(result)
     chance, versions = setting["chance"], {"pondera": result["pondera"], **result["versions"]}
     return [
         ("Model", setting["model"]),
-        ("which is", setting["model_summary"]),
+        ("Network", setting["model_summary"]),
         ("Numbers to learn", f"{setting['parameters']:,} in {setting['weights']:,} weights"),
         ("Data", setting["data"]),
         ("Rows", ", ".join(f"{count:,} for {use}" for use, count in setting["rows"].items())),
         ("Input and output", f"{shape_text(setting['input_shape'])} → {setting['outputs']:,}"),
-        ("Task", f"{setting['task']}, scored by {setting['score']}"),
-        ("Chance", f"loss {number(chance['loss'])}, {setting['score']} {score(chance['score'])}"),
+        ("Task", f"{setting['task']}, scored by {score.name}"),
+        ("Chance", f"loss {number(chance['loss'])}, {score.name} {score(chance['score'])}"),
         ("Optimizer", setting["optimizer"]),
         ("Steps", f"{setting['steps']:,} with {counted(setting['batch_size'], 'row')} each"),
         ("Learning rates tried", ", ".join(f"{rate:g}" for rate in setting["rates"])),

@@ -19,19 +19,20 @@ from rich.text import Text
 
 from pondera.report.arms import Arm, arms_of
 from pondera.report.axes import finite
-from pondera.report.rows import Result, Row, layers_of, spaced
+from pondera.report.rows import Result, layers_of, spaced
+from pondera.report.scores import Score
 from pondera.report.tables import interval_heading, remark
-from pondera.report.wording import ABSENT, clipped, score, short
+from pondera.report.wording import ABSENT, clipped, short
 
 _QUANTITIES = {
     "signal_spread": "spread: what tells two inputs apart",
     "signal_rms": "signal: RMS before the activation",
     "gradient_rms": "gradient: RMS at the layer's weights",
 }
-_MOST_DEPTHS = 5  # columns; the first and the last layer are always among them
+_MOST_DEPTHS = 4  # columns; the first and the last layer are always among them
 _SPARK_WIDTH = 10
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_NAME = 20  # columns
+_NAME = 26  # columns
 
 
 class Spark:
@@ -98,23 +99,19 @@ def race_table(result: Result) -> RenderableType:
     raced = [(arm, result["race"][arm.key]) for arm in arms_of(result) if arm.key in result["race"]]
     if not raced:
         return Text("No start raced.")
-    setting = result["setting"]
-    chance = setting["chance"]["score"]
-    table = _table(f"test {setting['score']}" + ("" if chance is None else f", chance {chance:g}"))
+    score, chance = Score.of(result), result["setting"]["chance"]["score"]
+    table = _table(f"test {score.name}" + ("" if chance is None else f", chance {score(chance)}"))
     table.add_column("start", max_width=_NAME, no_wrap=True)
     table.add_column("median", justify="right", no_wrap=True)
     table.add_column(interval_heading(result).lower(), justify="right", no_wrap=True)
     table.add_column("rate", justify="right", no_wrap=True)
     table.add_column("remark", overflow="fold")
     for arm, entry in raced:
-        table.add_row(_name(arm), score(entry["median"]), *_race_cells(entry))
+        rate = ABSENT if entry["rate"] is None else f"{entry['rate']:g}"
+        said = Text(remark(entry), style="yellow")
+        interval = score.interval(entry, sure=False)
+        table.add_row(_name(arm), score(entry["median"]), interval, rate, said)
     return table
-
-
-def _race_cells(entry: Row) -> tuple[str, str, Text]:
-    low, high, rate = entry["low"], entry["high"], entry["rate"]
-    interval = ABSENT if low is None or high is None else f"{score(low)} to {score(high)}"
-    return interval, ABSENT if rate is None else f"{rate:g}", Text(remark(entry), style="yellow")
 
 
 def answer_panel(result: Result) -> Panel:

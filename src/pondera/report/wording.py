@@ -7,7 +7,6 @@ from math import isfinite
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ABSENT = "–"
-_SPACE = "\u00a0"  # no line break between a number and its unit
 _STEADY = 0.1  # a change by less is told in per cent
 
 
@@ -52,24 +51,13 @@ def short(quantity: float | None) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def score(quantity: float | None) -> str:
-    """A score with three decimals, so that a column of them lines up; a hopeless one rounded.
-
-    >>> score(0.9), score(-0.25), score(-3075.2)
-    ('0.900', '−0.250', '−3,075')
-    """
-    if quantity is None or abs(quantity) >= 100:
-        return number(quantity)
-    return f"{quantity:.3f}".replace("-", "−")
-
-
 def percent(share: float) -> str:
     """A share of 1 in per cent, never rounded up to certainty.
 
     >>> percent(0.96875), percent(0.99995)
-    ('96.9\xa0%', '99.9\xa0%')
+    ('96.9%', '99.9%')
     """
-    return f"{min(round(100 * share, 1), 99.9):g}{_SPACE}%"
+    return f"{min(round(100 * share, 1), 99.9):g}%"
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
@@ -97,7 +85,7 @@ def change(first: float | None, last: float | None) -> str:
     """What becomes of a positive quantity on its way from `first` to `last`.
 
     >>> change(1.0, 2.5e-4), change(1.0, 0.98), change(1.0, 0.0)
-    ('falls by a factor of 4,000', 'changes by 2\xa0%', 'falls to zero')
+    ('falls by a factor of 4,000', 'changes by 2%', 'falls to zero')
     """
     if first is None or last is None:
         return "is lost to numbers that are not finite"
@@ -107,7 +95,7 @@ def change(first: float | None, last: float | None) -> str:
         return "falls to zero"
     ratio = last / first
     if abs(ratio - 1) < _STEADY:
-        return f"changes by {max(1, round(100 * abs(ratio - 1)))}{_SPACE}%"
+        return f"changes by {max(1, round(100 * abs(ratio - 1)))}%"
     word, factor = ("grows", ratio) if ratio > 1 else ("falls", first / last)
     return f"{word} by a factor of {number(float(f'{factor:.2g}'))}"
 

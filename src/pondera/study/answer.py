@@ -81,10 +81,12 @@ def look_words(look: Mapping[str, Any], chance: Mapping[str, float], score: str)
 
 
 def _loss_words(loss: float | None, chance: float, score: str) -> str:
-    name = "ln(classes)" if score == "accuracy" else "that of the mean"
+    classes = score == "accuracy"
+    name = "ln(classes)" if classes else "that of the mean"
     if loss is None:
         return "The initial loss is not finite."
-    ratio = "as it should be" if loss < 1.2 * chance else "the outputs are too large"
+    large = "the outputs are too large" + ("" if classes else ", or the targets' mean is far from 0")
+    ratio = "as it should be" if loss < 1.2 * chance else large
     return f"The initial loss is {loss:.4g}; chance, {name}, is {chance:.4g}: {ratio}."
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,15 +19,15 @@ import numpy as np
 from pondera import __version__
 from pondera.core.errors import DomainError, ShapeError, unknown
 from pondera.model.adapter import AbstractAdapter, Optimizer
-from pondera.model.dispatch import adapter_by_name, adapter_of
+from pondera.model.dispatch import adapter_by_name
 from pondera.study.answer import answer, look_words
 from pondera.study.arms import Arm, chosen_arms
-from pondera.study.pool import outcomes
+from pondera.study.pool import Workers
 from pondera.study.race import Plan, entry, left_out
-from pondera.study.sources import called, function_at
 from pondera.study.store import Store
+from pondera.study.subject import Subject, able_arms, subject_of
 from pondera.study.tasks import Task, load_task
-from pondera.study.work import EXAMPLE_ROWS, Job, Outcome, Work, finite
+from pondera.study.work import Job, Outcome, Work
 
 DEFAULT_MODEL: Final = "pondera.torch.perceptron:build"
 STORE: Final = "study.db"
@@ -91,24 +92,20 @@ def study(
     arms = chosen_arms(settings.arms)
     adapter = adapter_by_name(_FRAMEWORK)
     task = load_task(settings.data_path, adapter, seed=settings.seed)
-    work = _work(settings, task)
-    model, summary, parameters = _model(settings, work, adapter)
-    able, unable = _able(arms, adapter, model, task)
+    subject = subject_of(_work(settings, task), adapter, seed=settings.seed)
+    able, unable = able_arms(arms, subject.network)
     plan = _plan(settings, able)
-    store = Store(folder / STORE, fingerprint=_fingerprint(settings, work, adapter, model, summary))
-    found = store.load()
-    resumed = len(found)
-    workers = settings.workers or os.cpu_count() or 1
-    phases = (
-        ("looking at the starts", plan.looks),
-        ("learning rates", plan.grid),
-        ("fresh seeds", lambda: plan.fresh(found)),
-    )
-    for phase, jobs in phases:
-        _finish(phase, jobs(), work, found, store, workers, progress)
-        if phase == "learning rates":
-            _need_a_finisher(plan, found)
-    setting = _setting(settings, work, plan, adapter, summary, parameters)
+    store = Store(folder / STORE, fingerprint=_fingerprint(settings, subject, adapter))
+    try:
+        found = store.load()
+        resumed = set(found)
+        jobs = _run(plan, subject.work, found, store, settings.workers or _cores(), progress)
+    except (DomainError, ShapeError):
+        store.forget()  # an error leaves nothing behind
+        raise
+    finally:
+        store.close()
+    setting = _setting(settings, subject, plan, adapter)
     return {
         "schema": 1,
         "pondera": __version__,
@@ -122,23 +119,28 @@ def study(
         "answer": answer(plan, found, setting),
         "times": {
             "seconds": round(time.perf_counter() - begun, 1),
-            "runs": sum(job.what == "run" for job in found),
-            "resumed": resumed,
+            "runs": sum(job.what == "run" for job in jobs),
+            "resumed": sum(job in resumed for job in jobs),
         },
     }
 
 
 def _check(settings: Settings) -> None:
-    for name, least in (("steps", 1), ("batch_size", 1), ("fresh_seeds", 2), ("workers", 0)):
+    for name, least, most in (
+        ("steps", 1, 10**8),
+        ("batch_size", 1, 10**8),
+        ("fresh_seeds", 2, 10_000),
+        ("workers", 0, 10_000),
+    ):
         number = getattr(settings, name)
-        if number < least:
+        if not least <= number <= most:
             option = {"fresh_seeds": "--runs"}.get(name, "--" + name.replace("_", "-"))
             raise DomainError(
-                f"{option}: needs at least {least}; got {number}. Pass a larger number."
+                f"{option}: needs an integer from {least} to {most}; got {number}. Pass such a one."
             )
-    if not 0 <= settings.seed < 2**32 - 10_000:
+    if not 0 <= settings.seed < 2**32 - 10_001:
         raise DomainError(
-            f"--seed: needs 0 <= seed < 2**32 - 10000; got {settings.seed}. Pass such an integer."
+            f"--seed: needs 0 <= seed < 2**32 - 10001; got {settings.seed}. Pass such an integer."
         )
     if settings.optimizer not in RATES:
         raise unknown("--optimizer", "optimizer", settings.optimizer, RATES)
@@ -170,104 +172,61 @@ def _plan(settings: Settings, able: tuple[Arm, ...]) -> Plan:
     return Plan(able, rates, settings.seed, tuple(range(first, first + settings.fresh_seeds)))
 
 
-def _model(settings: Settings, work: Work, adapter: AbstractAdapter) -> tuple[Any, str, int]:
-    """The model, built once here to find out whether it fits the data."""
-    factory = function_at(settings.model, option="--model")
-    model = adapter.build(lambda: called(factory, option="--model"), seed=settings.seed)
-    adapter_of(model)
-    summary, parameters = adapter.summary(model)
-    task = work.task
-    inputs = task.train.inputs[:EXAMPLE_ROWS]
-    got = f"inputs of shape {inputs.shape} and dtype {inputs.dtype}"
-    try:
-        outputs = adapter.outputs(model, inputs)
-    except DomainError:
-        raise
-    except Exception as fault:
-        reason = (str(fault).strip().splitlines() or [""])[0].rstrip(".")
-        raise ShapeError(
-            f"--model: {settings.model} must accept the data's batches; got {got}, and it raised "
-            f"{type(fault).__name__}: {reason}. Make build() and load() fit each other."
-        ) from fault
-    _fits(settings.model, outputs, task, len(inputs))
-    return model, summary, parameters
-
-
-def _fits(model: str, outputs: np.ndarray[Any, Any], task: Task, rows: int) -> None:
-    if task.kind == "classification":
-        if outputs.ndim != 2 or len(outputs) != rows or outputs.shape[1] < task.classes:
-            raise ShapeError(
-                f"--model: {model} must return logits of shape ({rows}, classes), for {task.classes} "
-                f"classes; got {outputs.shape}. Widen the last layer, or renumber the targets."
-            )
-    elif outputs.size != task.train.targets[:rows].size:
-        raise ShapeError(
-            f"--model: {model} must return as many numbers as the targets hold, "
-            f"{task.train.targets[:rows].shape}; got {outputs.shape}. Change the last layer."
-        )
-
-
-def _able(
-    arms: Sequence[Arm], adapter: AbstractAdapter, model: Any, task: Task
-) -> tuple[tuple[Arm, ...], dict[str, str]]:
-    """The starts that this network can have, and why it cannot have the others."""
-    network = adapter.observe(model, task.train.inputs[:EXAMPLE_ROWS])
-    able, unable = list[Arm](), dict[str, str]()
-    for arm in arms:
-        try:
-            arm.rows(network)
-        except (DomainError, ShapeError) as fact:
-            unable[arm.name] = str(fact)
-        else:
-            able.append(arm)
-    if not able:
-        raise DomainError(
-            f"--arms: none of the starts fits this model; {next(iter(unable.values()))}"
-        )
-    return tuple(able), unable
-
-
-def _fingerprint(
-    settings: Settings, work: Work, adapter: AbstractAdapter, model: Any, summary: str
-) -> str:
+def _fingerprint(settings: Settings, subject: Subject, adapter: AbstractAdapter) -> str:
     """Hash of whatever decides an outcome: runs of another model or data are never taken for these."""
-    digest = hashlib.sha256()
+    digest, task = hashlib.sha256(), subject.work.task
     choices = {k: v for k, v in asdict(settings).items() if k in ("model", "seed", "steps")}
-    choices |= {"optimizer": settings.optimizer, "batch": settings.batch_size, "summary": summary}
-    choices |= {"versions": _versions(adapter), "pondera": __version__, "text": repr(model)}
+    choices |= {"optimizer": settings.optimizer, "batch": settings.batch_size}
+    choices |= {"versions": _versions(adapter), "pondera": __version__}
+    choices["text"] = re.sub(" at 0x[0-9a-f]+", "", repr(subject.model))
+    choices["look"] = repr(subject.look)  # of training mode, dropout and gradients included
     digest.update(json.dumps(choices, sort_keys=True).encode())
-    task = work.task
     for split in (task.train, task.validation, task.test):
         for array in (split.inputs, split.targets):
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(adapter.outputs(model, task.train.inputs[:4]).tobytes())  # behaves as before
+    digest.update(adapter.outputs(subject.model, task.train.inputs[:4]).tobytes())
     return digest.hexdigest()[:16]
 
 
-def _finish(
-    phase: str,
-    jobs: Sequence[Job],
+def _run(
+    plan: Plan,
     work: Work,
     found: dict[Job, Outcome],
     store: Store,
-    workers: int,
+    count: int,
     progress: Progress,
+) -> list[Job]:
+    """All jobs of the plan, done or found done before."""
+    phases = (
+        ("looking at the starts", plan.looks),
+        ("learning rates", plan.grid),
+        ("fresh seeds", lambda: plan.fresh(found)),
+    )
+    done = list[Job]()
+    with Workers(work, count) as workers:
+        for phase, planned in phases:
+            jobs = planned()
+            done += jobs
+            missing = [job for job in jobs if job not in found]
+            progress(phase, len(jobs) - len(missing), len(jobs))
+            for k, (job, outcome) in enumerate(workers.outcomes(missing), 1):
+                store.keep(job, outcome)
+                found[job] = outcome
+                progress(phase, len(jobs) - len(missing) + k, len(jobs))
+            _need_a_finisher(phase, jobs, found, plan)
+    return done
+
+
+def _need_a_finisher(
+    phase: str, jobs: Sequence[Job], found: dict[Job, Outcome], plan: Plan
 ) -> None:
-    missing = [job for job in jobs if job not in found]
-    progress(phase, len(jobs) - len(missing), len(jobs))
-    for job, outcome in outcomes(work, missing, workers=workers):
-        store.keep(job, outcome)
-        found[job] = outcome
-        progress(phase, sum(job in found for job in jobs), len(jobs))
-
-
-def _need_a_finisher(plan: Plan, found: dict[Job, Outcome]) -> None:
-    if all(plan.rate(arm.name, found) is None for arm in plan.arms):
+    runs = [job for job in jobs if job.what == "run"]
+    if runs and all(found[job].validation_score is None for job in runs):
         tried = ", ".join(f"{rate:g}" for rate in plan.rates)
         raise DomainError(
-            f"study: every start diverged at every learning rate ({tried}). Pass smaller --rates, or bring "
-            "the inputs to mean 0 and standard deviation 1."
+            f"study: every start diverged in every run ({phase}; tried {tried}). Pass smaller --rates, or "
+            "bring the inputs to mean 0 and standard deviation 1."
         )
 
 
@@ -280,23 +239,19 @@ def _look(
 
 
 def _setting(
-    settings: Settings,
-    work: Work,
-    plan: Plan,
-    adapter: AbstractAdapter,
-    summary: str,
-    parameters: int,
+    settings: Settings, subject: Subject, plan: Plan, adapter: AbstractAdapter
 ) -> dict[str, Any]:
-    task = work.task
+    work, task = subject.work, subject.work.task
     momentum = f", momentum {work.momentum:g}" if work.momentum else ""
+    summary, parameters = adapter.summary(subject.model)
     return {
         "model": settings.model,
         "model_summary": summary,
         "data": task.name,
         "parameters": parameters,
-        "weights": len(adapter.observe(work.build(seed=0), task.train.inputs[:2]).uses),
+        "weights": len(subject.network.uses),
         "input_shape": list(task.train.inputs.shape[1:]),
-        "outputs": task.classes or int(task.train.targets[0].size),
+        "outputs": subject.outputs,
         "task": task.kind,
         "rows": {
             "train": len(task.train.targets),
@@ -311,15 +266,24 @@ def _setting(
         "seed": settings.seed,
         "curve_steps": list(work.curve_steps),
         "score": "accuracy" if task.kind == "classification" else "R²",
-        "chance": _chance(task),
+        "chance": _chance(task, subject.outputs),
     }
 
 
-def _chance(task: Task) -> dict[str, float]:
-    """Loss and score of the best constant guess that knows no input."""
-    if task.kind == "classification":
-        return {"loss": math.log(task.classes), "score": 1 / task.classes}
-    return {"loss": float(np.var(task.train.targets)), "score": 0.0}
+def _chance(task: Task, outputs: int) -> dict[str, float]:
+    """Loss of equal logits and score of the commonest class; for regression those of the mean."""
+    if task.kind == "regression":
+        return {"loss": float(np.var(task.train.targets, axis=0).mean()), "score": 0.0}
+    classes, counts = np.unique(task.train.targets, return_counts=True)
+    commonest = task.test.targets == classes[counts.argmax()]
+    return {"loss": math.log(outputs), "score": float(commonest.mean())}
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _versions(adapter: AbstractAdapter) -> dict[str, str]:
@@ -329,5 +293,3 @@ def _versions(adapter: AbstractAdapter) -> dict[str, str]:
         _FRAMEWORK: adapter.version(),
     }
 
-
-__all__ = ["Settings", "finite", "study"]

@@ -33,7 +33,7 @@ def summary(numbers: Sequence[float]) -> Summary:
     k = 1 (the whole range) where n is too small for that.
 
     Args:
-        numbers: at least one; −inf for a diverged run, never NaN.
+        numbers: at least one; −inf for a diverged run, ∞ for a difference to one, never NaN.
 
     Returns:
         The summary.
@@ -46,7 +46,9 @@ def summary(numbers: Sequence[float]) -> Summary:
     while 2 * (k + 1) <= n and _coverage(n, k + 1) >= _WANTED:
         k += 1
     below, above = ordered[(n - 1) // 2], ordered[n // 2]
-    return Summary((below + above) / 2, ordered[k - 1], ordered[n - k], _coverage(n, k))
+    bounded = math.isfinite(below) and math.isfinite(above)
+    median = (below + above) / 2 if bounded else below  # of diverged and finished: the worse
+    return Summary(median, ordered[k - 1], ordered[n - k], _coverage(n, k))
 
 
 def _coverage(n: int, k: int) -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from pondera.core.errors import DomainError, ShapeError
+from pondera.core.errors import DomainError, ShapeError, placed
 from pondera.model.adapter import AbstractAdapter, Array, Split, TaskKind
-from pondera.study.sources import called, function_at
+from pondera.study.sources import called, function_at, reason
 
 _HELD_OUT: Final = 0.2  # of all rows for the test, and of the rest for validation
 _FEWEST: Final = 20  # rows
@@ -50,8 +50,8 @@ def load_task(path: str | None, adapter: AbstractAdapter, *, seed: int) -> Task:
 
     Args:
         path: "package.module:load", or None for the embedded digits. load() returns a pair (inputs, targets)
-            of arrays or tensors, a data set or loader of such pairs, a pair (train, test) of data sets or
-            loaders, or four arrays (train inputs, train targets, test inputs, test targets).
+            of arrays or tensors, a data set or loader of such pairs, a pair (train, test) of any of those,
+            or four arrays (train inputs, train targets, test inputs, test targets).
         adapter: of the framework, for its data sets and tensors.
         seed: decides the split, 0 ≤ seed < 2³².
 
@@ -62,8 +62,7 @@ def load_task(path: str | None, adapter: AbstractAdapter, *, seed: int) -> Task:
         DomainError, ShapeError: data that cannot be used, with the place and the remedy.
     """
     where = "--data" if path else "data"
-    loaded = called(function_at(path, option=where), option=where) if path else digits()
-    parts = _parts(loaded, adapter)
+    parts = _loaded(path, where, adapter, seed) if path else [Split(*digits())]
     for part, rows in zip(("train", "test") if len(parts) == 2 else ("",), parts, strict=True):
         _check(rows, f"{where} {part}".strip())
     kind: TaskKind = "classification" if _is_class(parts[0].targets) else "regression"
@@ -73,30 +72,76 @@ def load_task(path: str | None, adapter: AbstractAdapter, *, seed: int) -> Task:
         rest, test = parts
         _agree(rest, test, where)
     train, validation = _split(rest, kind, seed)
+    for name, split in (("train", train), ("validation", validation), ("test", test)):
+        _need_difference(split, name, kind, where)
     classes = 1 + int(max(s.targets.max() for s in (rest, test))) if kind == "classification" else 0
     name = path or "scikit-learn's handwritten digits (embedded)"
     return Task(name, kind, train, validation, test, classes)
 
 
-def _parts(loaded: Any, adapter: AbstractAdapter) -> list[Split]:
-    if isinstance(loaded, (list, tuple)):
-        whole = [
-            adapter.as_array(part) if adapter.is_data(part) and hasattr(part, "detach") else part
-            for part in loaded
-        ]
-        if len(whole) in (2, 4) and all(isinstance(part, np.ndarray) for part in whole):
-            return [Split(*whole[k : k + 2]) for k in range(0, len(whole), 2)]
-        if len(whole) == 2 and all(adapter.is_data(part) for part in whole):
-            return [Split(*adapter.arrays(part)) for part in whole]
-    elif adapter.is_data(loaded):
-        return [Split(*adapter.arrays(loaded))]
+def as_floats(task: Task) -> Task:
+    """The task with integer inputs as floating-point numbers of the same size."""
+    splits = {
+        name: replace(split, inputs=split.inputs.astype(np.float32))
+        for name, split in (
+            ("train", task.train),
+            ("validation", task.validation),
+            ("test", task.test),
+        )
+    }
+    return replace(task, name=f"{task.name} (integers as floats)", **splits)
+
+
+def _loaded(path: str, where: str, adapter: AbstractAdapter, seed: int) -> list[Split]:
+    """What the user's function returns, as one split or as train and test."""
+    with adapter.seeded(0):  # a module may draw while it is imported
+        function = function_at(path, option=where)
+    with adapter.seeded(seed):  # shuffling loaders and random data come out alike each time
+        loaded = called(function, path=path, option=where)
+        try:
+            parts = _parts(loaded, adapter)
+        except DomainError as fact:
+            raise placed(where, fact) from None
+        except Exception as fault:
+            raise DomainError(
+                f"{where}: reading what {path} returned raised {reason(fault)}. Go through it once by "
+                "hand, and mend what it says."
+            ) from fault
+    if parts:
+        return parts
     found = type(loaded).__name__
     if isinstance(loaded, (list, tuple)):
         found += " of " + ", ".join(type(part).__name__ for part in loaded)
     raise DomainError(
-        f"--data: load() must return (inputs, targets) as arrays, a data set, a loader, or a pair "
+        f"{where}: {path} must return (inputs, targets) as arrays, a data set, a loader, or a pair "
         f"(train, test) of those; got {found}. Return one of them."
     )
+
+
+def _parts(loaded: Any, adapter: AbstractAdapter) -> list[Split]:
+    """One split, or train and test; none where the object is nothing of the kind."""
+    one = _rows(loaded, adapter)
+    if one:
+        return [one]
+    if not isinstance(loaded, (list, tuple)):
+        return []
+    if len(loaded) == 4:
+        loaded = (loaded[:2], loaded[2:])
+    both = [_rows(part, adapter) for part in loaded] if len(loaded) == 2 else []
+    return [split for split in both if split] if all(both) else []
+
+
+def _rows(loaded: Any, adapter: AbstractAdapter) -> Split | None:
+    """A pair of arrays or tensors, or a data set, as one split."""
+    if isinstance(loaded, (list, tuple)):
+        tensors = [adapter.is_data(part) and hasattr(part, "detach") for part in loaded]
+        whole = [
+            adapter.as_array(part) if tensor else part
+            for part, tensor in zip(loaded, tensors, strict=True)
+        ]
+        pair = len(whole) == 2 and all(isinstance(part, np.ndarray) for part in whole)
+        return Split(*whole) if pair else None
+    return Split(*adapter.arrays(loaded)) if adapter.is_data(loaded) else None
 
 
 def _check(rows: Split, where: str) -> None:
@@ -116,18 +161,31 @@ def _check(rows: Split, where: str) -> None:
                 f"{where}: {what} must be numbers; got dtype={array.dtype}. "
                 "Encode text and categories as integers first."
             )
-        finite = np.isfinite(array)
-        if not finite.all():
-            first = tuple(int(k) for k in np.argwhere(~finite)[0])
-            bad = int((~finite.reshape(len(array), -1)).any(axis=1).sum())
-            raise DomainError(
-                f"{where}: {what} must be finite; {bad} of {len(array)} rows hold NaN or infinity, "
-                f"the first at index {first}. Drop or impute them."
-            )
+        _need_finite(array, what, where)
     if _is_class(y) and (y.ndim > 1 or y.min() < 0):
         raise DomainError(
             f"{where}: integer targets are class numbers 0, 1, 2, … in one axis; got shape={y.shape}, "
-            f"smallest {y.min()}. Renumber them, or pass floats for regression."
+            f"smallest {y.min()}. Flatten and renumber them, or pass floats for regression."
+        )
+
+
+def _need_finite(array: Array, what: str, where: str) -> None:
+    finite = np.isfinite(array)
+    if not finite.all():
+        first = tuple(int(k) for k in np.argwhere(~finite)[0])
+        bad = int((~finite.reshape(len(array), -1)).any(axis=1).sum())
+        raise DomainError(
+            f"{where}: {what} must be finite; {bad} of {len(array)} rows hold NaN or infinity, "
+            f"the first at index {first}. Drop or impute them."
+        )
+
+
+def _need_difference(rows: Split, name: str, kind: TaskKind, where: str) -> None:
+    """Something is to be learned: more than one class, targets that differ."""
+    if (rows.targets == rows.targets[:1]).all() and (kind == "regression" or name == "train"):
+        raise DomainError(
+            f"{where}: targets must differ; got {len(rows.targets)} equal ones among the {name} rows. "
+            "Check what is to be learned, or add rows."
         )
 
 
@@ -161,9 +219,8 @@ def _split(rows: Split, kind: TaskKind, seed: int) -> tuple[Split, Split]:
 
 
 def _splits_by_class(targets: Array) -> bool:
-    counts = np.bincount(targets)
-    present = counts[counts > 0]
-    return bool(present.min() >= 2 and len(present) <= _HELD_OUT * len(targets))
+    _, counts = np.unique(targets, return_counts=True)
+    return bool(counts.min() >= 2 and len(counts) <= _HELD_OUT * len(targets))
 
 
 def _take(rows: Split, index: npt.NDArray[np.int64]) -> Split:

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pondera.core.bits import words
-from pondera.core.errors import DomainError
+from pondera.core.errors import DomainError, ShapeError
 from pondera.model.adapter import AbstractAdapter, Look, Optimizer, Split, Training
 from pondera.model.dispatch import adapter_by_name
 from pondera.study.arms import ARMS, start
-from pondera.study.sources import called, function_at
+from pondera.study.sources import called, function_at, reason
 from pondera.study.tasks import Task
 
 EXAMPLE_ROWS = 32  # rows that the forward pass of an initialisation sees
@@ -95,8 +95,14 @@ class Work:
 
     def build(self, *, seed: int) -> Any:
         """The model as its framework initialises it from this seed."""
-        factory = function_at(self.model, option="--model")
-        return self.adapter().build(lambda: called(factory, option="--model"), seed=seed)
+        adapter = self.adapter()
+        with adapter.seeded(0):  # a module may draw while it is imported
+            factory = function_at(self.model, option="--model")
+        return adapter.build(
+            lambda: called(factory, path=self.model, option="--model"),
+            seed=seed,
+            inputs=self.task.train.inputs[:EXAMPLE_ROWS],
+        )
 
     def started(self, arm: str, *, seed: int) -> Any:
         """The model with an arm's start."""
@@ -109,18 +115,17 @@ def work_out(work: Work, job: Job) -> Outcome:
     """Do one job; a pure function of its arguments on one machine with one thread.
 
     Raises:
-        DomainError: the model raises while it trains; says in which run.
+        DomainError, ShapeError: the model raises while it is built or trains; says in which run.
     """
-    model = work.started(job.arm, seed=job.seed)
     try:
+        model = work.started(job.arm, seed=job.seed)
         return _look(work, model) if job.what == "look" else _run(work, model, job)
-    except DomainError:
+    except (DomainError, ShapeError):
         raise
-    except Exception as fault:
-        reason = (str(fault).strip().splitlines() or [""])[0].rstrip(".")
+    except (Exception, SystemExit) as fault:
         raise DomainError(
-            f"study: {job.what} of {job.arm!r} with seed {job.seed} raised {type(fault).__name__}: "
-            f"{reason}. Train the model once by hand on this data, and mend what it says."
+            f"study: {job.what} of {job.arm!r} with seed {job.seed} raised {reason(fault)}. Train the model "
+            "once by hand on this data, and mend what it says."
         ) from fault
 
 
@@ -138,8 +143,9 @@ def _plain_look(look: Look) -> dict[str, Any]:
 def _run(work: Work, model: Any, job: Job) -> Outcome:
     task = work.task
     batches = batch_rows(len(task.train.targets), work.batch_size, work.steps, seed=job.seed)
+    luck = int(words(0, 1, seed=job.seed, name="study training")[0])
     training = Training(
-        task.kind, work.optimizer, work.momentum, job.rate, batches, work.curve_steps
+        task.kind, work.optimizer, work.momentum, job.rate, batches, work.curve_steps, luck
     )
     run = work.adapter().train(model, task.train, (task.validation, task.test), training)
     validation, test = (finite(score) for score in run.scores)

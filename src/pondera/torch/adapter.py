@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pondera.core.errors import DomainError
@@ -16,7 +18,8 @@ from pondera.model.decay import DecayGroups
 from pondera.model.graph import Network
 from pondera.model.rows import Row
 from pondera.torch.bounds.decay import decay_groups
-from pondera.torch.initialize import evaluating, fill, initialize, network_of
+from pondera.torch.initialize import fill, initialize, network_of
+from pondera.torch.keep import evaluating, seeded
 from pondera.torch.measure import look
 from pondera.torch.train import train
 
@@ -30,6 +33,9 @@ class TorchAdapter(AbstractAdapter):
     def is_data(self, candidate: object) -> bool:
         return isinstance(candidate, (Dataset, DataLoader, torch.Tensor))
 
+    def seeded(self, seed: int) -> AbstractContextManager[None]:
+        return seeded(seed)
+
     def arrays(self, loaded: Any) -> tuple[Array, Array]:
         if isinstance(loaded, DataLoader):
             batches = [_pair(batch) for batch in loaded]
@@ -39,17 +45,27 @@ class TorchAdapter(AbstractAdapter):
             loader = DataLoader(loaded, batch_size=256, shuffle=False)
             batches = [_pair(batch) for batch in loader]
         if not batches:
-            raise DomainError("data: the loader gave no batch. Return at least one row.")
+            raise DomainError("the loader gave no batch. Return at least one row.")
         inputs, targets = zip(*batches, strict=True)
         return np.concatenate(inputs), np.concatenate(targets)
 
     def as_array(self, tensor: Any) -> Array:
-        return tensor.detach().cpu().numpy()
+        return _array(tensor)
 
-    def build(self, factory: Callable[[], Any], *, seed: int) -> Any:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            return factory()
+    def build(self, factory: Callable[[], Any], *, seed: int, inputs: Array | None = None) -> Any:
+        with seeded(seed):
+            model = factory()
+            waits = isinstance(model, nn.Module) and any(map(is_lazy, model.parameters()))
+            if waits and inputs is not None:
+                with evaluating(model), torch.no_grad():
+                    model(_entering(model, inputs))
+            return model
+
+    def trainable(self, model: Any) -> bool:
+        return any(p.requires_grad for p in model.parameters())
+
+    def shares(self, model: Any, other: Any) -> bool:
+        return bool({id(p) for p in model.parameters()} & {id(p) for p in other.parameters()})
 
     def initialize(self, model: Any, example: Any, *, scheme: str, seed: int) -> tuple[Row, ...]:
         return initialize(model, _entering(model, example), scheme=scheme, seed=seed)
@@ -67,14 +83,14 @@ class TorchAdapter(AbstractAdapter):
                 parameters[name].copy_(torch.from_numpy(array))
 
     def outputs(self, model: Any, inputs: Array) -> Array:
-        with evaluating(model), torch.no_grad(), torch.random.fork_rng():
+        with evaluating(model), torch.enable_grad(), seeded(None):
             output = model(_entering(model, inputs))
         if not isinstance(output, torch.Tensor):
             raise DomainError(
                 f"model: must return one tensor of outputs; got {type(output).__name__}. "
                 "Wrap the model so that its forward returns the logits alone."
             )
-        return output.float().numpy()
+        return _array(output)
 
     def look(self, model: Any, batch: Split, *, kind: TaskKind) -> Look:
         return look(model, *_tensors(model, batch, kind), kind=kind)
@@ -108,36 +124,44 @@ class TorchAdapter(AbstractAdapter):
 
 
 def _entering(model: nn.Module, example: Any) -> Any:
-    """An array as a tensor that the model's own dtype can take; anything else as it is."""
+    """An array as a tensor that the model can take, on its device; anything else as it is."""
     if not isinstance(example, np.ndarray):
         return example
-    tensor = torch.from_numpy(np.ascontiguousarray(example))
+    first = next((p for p in model.parameters() if p.is_floating_point()), None)
+    tensor = _tensor(example).to(None if first is None else first.device)
     if not tensor.is_floating_point():
         return tensor if tensor.is_complex() else tensor.long()
-    first = next((p for p in model.parameters() if p.is_floating_point()), None)
     return tensor.to(torch.float32 if first is None else first.dtype)
 
 
 def _tensors(model: nn.Module, rows: Split, kind: TaskKind) -> tuple[torch.Tensor, torch.Tensor]:
     inputs = _entering(model, rows.inputs)
-    targets = torch.from_numpy(np.ascontiguousarray(rows.targets))
-    return inputs, targets.long() if kind == "classification" else _like(inputs, targets)
+    targets = _tensor(rows.targets).to(inputs.device)
+    if kind == "classification":
+        return inputs, targets.long()
+    return inputs, targets.to(inputs.dtype if inputs.is_floating_point() else torch.float32)
 
 
-def _like(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return targets.to(inputs.dtype if inputs.is_floating_point() else torch.float32)
+def _tensor(array: Array) -> torch.Tensor:
+    """A tensor of the array's numbers, in memory that may be written."""
+    whole = np.require(array, requirements=("C", "W"))
+    return torch.from_numpy(whole.astype(whole.dtype.newbyteorder("="), copy=False))
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    """An array of the tensor's numbers; NumPy has no bfloat16."""
+    plain = tensor.detach().cpu()
+    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
 
 
 def _pair(batch: Any) -> tuple[Array, Array]:
     if not (isinstance(batch, (list, tuple)) and len(batch) == 2):
-        found = f"{type(batch).__name__}" + (
-            f" of {len(batch)}" if hasattr(batch, "__len__") else ""
-        )
+        found = type(batch).__name__ + (f" of {len(batch)}" if hasattr(batch, "__len__") else "")
         raise DomainError(
-            f"data: each item must be a pair (inputs, targets); got {found}. "
+            f"each item must be a pair (inputs, targets); got {found}. "
             "Return two tensors per sample."
         )
-    inputs, targets = (torch.as_tensor(part).detach().cpu().numpy() for part in batch)
+    inputs, targets = (_array(torch.as_tensor(part)) for part in batch)
     return np.atleast_1d(inputs), np.atleast_1d(targets)
 
 

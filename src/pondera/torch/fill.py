@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
@@ -137,7 +138,7 @@ def _in_place(factory: Callable[..., AbstractLaw]) -> _Filling:
     filling.__name__ = filling.__qualname__ = f"{factory.__name__}_"
     filling.__doc__ = (
         f"`fill_` by `laws.{factory.__name__}`; its options and those of `fill_`.\n\n"
-        f"The law:\n\n{factory.__doc__}"
+        f"The law:\n\n{inspect.getdoc(factory)}"
     )
     return filling
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 
 from pondera.model.adapter import Layer, Look, TaskKind
 from pondera.model.graph import Network, Use
+from pondera.torch.keep import restored, seeded
 from pondera.torch.observe import observe
 
 
@@ -24,7 +24,7 @@ def look(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, *, kind:
     """Signal, gradient, dead units and loss, layer by layer, in one forward and backward pass.
 
     Args:
-        model: unchanged: a copy is measured, in training mode.
+        model: measured in training mode; behind it is as before.
         inputs: one batch.
         targets: of the same length.
         kind: which loss.
@@ -32,7 +32,6 @@ def look(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, *, kind:
     Returns:
         The look; numbers that overflow are inf or NaN.
     """
-    subject = copy.deepcopy(model).train()
     signal = dict[int, tuple[float, float]]()
     gradient = dict[int, float]()
     silent = dict[int, float]()
@@ -48,12 +47,14 @@ def look(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, *, kind:
             leaving.register_hook(keep)
 
     outputs = list[torch.Tensor]()
-    with torch.random.fork_rng(), torch.enable_grad():
-        torch.manual_seed(0)
-        subject.register_forward_hook(lambda _module, _args, output: outputs.append(output))
-        network = observe(subject, inputs, watch)
-        loss = loss_of(outputs[-1], targets, kind)
-        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+    hook = model.register_forward_hook(lambda _module, _args, output: outputs.append(output))
+    try:
+        with restored(model), torch.enable_grad(), seeded(0):
+            network = observe(model.train(), inputs, watch)
+            loss = loss_of(outputs[-1], targets, kind)
+            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+    finally:
+        hook.remove()
     layers = tuple(
         _layer(network, index, signal[index], gradient.get(index, math.nan), silent)
         for index in range(len(network.uses))

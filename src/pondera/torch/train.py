@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pondera.model.adapter import Run, TaskKind, Training
-from pondera.torch.initialize import evaluating
+from pondera.torch.keep import evaluating, seeded
 from pondera.torch.measure import loss_of
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -28,8 +28,19 @@ def train(model: nn.Module, rows: Pair, splits: Sequence[Pair], training: Traini
     Returns:
         The run; it stops at the first loss that is not finite.
     """
-    optimizer = _optimizer(model, training)
-    keep = set(training.curve_steps)
+    with seeded(training.seed):
+        losses, diverged_at = _descend(model, rows, training)
+    if diverged_at is not None:
+        return _diverged(losses, diverged_at, training, splits)
+    scores = tuple(score(model, split, training.kind) for split in splits)
+    if not all(map(math.isfinite, scores)):
+        return _diverged(losses, len(training.batches), training, splits)
+    return Run(tuple(losses), None, scores)
+
+
+def _descend(model: nn.Module, rows: Pair, training: Training) -> tuple[list[float], int | None]:
+    """The losses at the curve's steps, and the first step whose loss is not finite."""
+    optimizer, keep = _optimizer(model, training), set(training.curve_steps)
     losses = list[float]()
     inputs, targets = rows
     model.train()
@@ -40,20 +51,17 @@ def train(model: nn.Module, rows: Pair, splits: Sequence[Pair], training: Traini
         if step in keep:
             losses.append(number)
         if not math.isfinite(number):
-            return _diverged(losses, step, training, splits)
+            return losses, step
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
         optimizer.step()
-    scores = tuple(score(model, split, training.kind) for split in splits)
-    if not all(map(math.isfinite, scores)):
-        return _diverged(losses, len(training.batches), training, splits)
-    return Run(tuple(losses), None, scores)
+    return losses, None
 
 
 def score(model: nn.Module, rows: Pair, kind: TaskKind) -> float:
     """Accuracy, or R² for regression; NaN where the output is not finite."""
     inputs, targets = rows
-    with evaluating(model), torch.no_grad():
-        output = torch.cat([model(part) for part in inputs.split(_ROWS)])
+    with evaluating(model), torch.enable_grad():  # some models differentiate on their way
+        output = torch.cat([model(part).detach() for part in inputs.split(_ROWS)])
     if not bool(torch.isfinite(output).all()):
         return math.nan
     if kind == "classification":

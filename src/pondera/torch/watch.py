@@ -49,7 +49,7 @@ _ARGUMENTS: Final = MappingProxyType[str, Mapping[str, str]](
         "linear": {"input": "input", "weight": "weight", "bias": "bias"},
         "matmul": {"input": "input", "other": "weight"},
         "mm": {"input": "input", "mat2": "weight"},
-        **dict.fromkeys(_CONV, {name: name for name in _OF_CONV}),
+        **{convolution: {name: name for name in _OF_CONV} for convolution in _CONV},
     }
 )
 

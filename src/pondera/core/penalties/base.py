@@ -113,6 +113,37 @@ class AbstractPenalty(ABC):
             )
         return self._gap(w, gradient, xp)
 
+    @final
+    def slope(self, w: Array, /, *, xp: Any = np) -> Array:
+        """The penalty's derivative where it has one, and 0 at its kinks.
+
+        What a smooth method needs that keeps zeros by other means (LBFGS between two proximal
+        steps), and what a report divides a gradient by. Added to a loss's gradient it never
+        makes a zero: for that there is `prox`.
+
+        Law:
+            derivative of value at w off its kinks, else 0
+
+        Args:
+            w: weights, any shape the penalty's groups accept.
+            xp: namespace of the array.
+
+        Returns:
+            A new array of the weights' shape.
+
+        Raises:
+            DomainError: a constraint or a spectral penalty, which have none.
+
+        Source:
+            Nesterov 2004, Introductory Lectures on Convex Optimization, §3.1.5 (an element of the
+            subdifferential; unique off the kinks).
+
+        Checked by:
+            test_penalties.py::test_slope_is_the_derivative_of_the_value
+        """
+        w = self._weights(w, xp)
+        return xp.zeros_like(w) if 0 in w.shape else self._slope(w, xp)
+
     @abstractmethod
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """The smallest (leading) strength at which all-zero weights are stationary.
@@ -163,6 +194,12 @@ class AbstractPenalty(ABC):
 
     @abstractmethod
     def _gap(self, w: Array, gradient: Array, xp: Any) -> Array: ...
+
+    def _slope(self, w: Array, xp: Any) -> Array:
+        raise DomainError(
+            f"{self._name}: a slope needs a derivative per weight; got a penalty without one. "
+            "Use prox."
+        )
 
     @property
     def _name(self) -> str:

@@ -91,6 +91,9 @@ class L0(AbstractPenalty):
         distance = xp.abs(gradient)  # −g to {0}
         return distance if self.strength == 0 else xp.where(w == 0, 0.0, distance)  # to ℝ at zero
 
+    def _slope(self, w: Array, xp: Any) -> Array:
+        return xp.zeros_like(w)  # a price per weight, whatever its size
+
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """There is none: the slope at zero is infinite."""
         raise _no_kink("L0")
@@ -143,9 +146,11 @@ class LHalf(AbstractPenalty):
     def _gap(self, w: Array, gradient: Array, xp: Any) -> Array:
         if self.strength == 0:
             return xp.abs(gradient)
+        return xp.where(w == 0, 0.0, xp.abs(gradient + self._slope(w, xp)))  # to ℝ, else {slope}
+
+    def _slope(self, w: Array, xp: Any) -> Array:
         away = xp.where(w == 0, 1.0, xp.abs(w))
-        slope = self.strength * xp.sign(w) / (2 * xp.sqrt(away))
-        return xp.where(w == 0, 0.0, xp.abs(gradient + slope))  # −g to ℝ at zero, else {slope}
+        return self.strength * xp.sign(w) / (2 * xp.sqrt(away))
 
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """There is none: the slope at zero is infinite."""

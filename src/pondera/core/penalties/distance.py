@@ -76,6 +76,9 @@ class Distance(AbstractPenalty):
     def _gap(self, w: Array, gradient: Array, xp: Any) -> Array:
         return self.penalty._gap(w - self._offset(w, xp), gradient, xp)
 
+    def _slope(self, w: Array, xp: Any) -> Array:
+        return self.penalty._slope(w - self._offset(w, xp), xp)
+
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """That of the penalty, for the gradient at the reference."""
         return self.penalty.critical_strength(gradient_at_zero, xp=xp)

@@ -105,6 +105,9 @@ class L1(AbstractPenalty):
         elsewhere = xp.abs(gradient + self.strength * xp.sign(w))  # −g to {λ·sign w}
         return xp.where(w == 0, at_zero, elsewhere)
 
+    def _slope(self, w: Array, xp: Any) -> Array:
+        return self.strength * xp.sign(w)
+
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """Largest |gradient|: beyond it no single weight pays for itself."""
         return float(xp.max(xp.abs(gradient_at_zero)))
@@ -153,6 +156,9 @@ class L2(AbstractPenalty):
 
     def _gap(self, w: Array, gradient: Array, xp: Any) -> Array:
         return xp.abs(gradient + 2 * self.strength * w)  # smooth: one gradient, no set
+
+    def _slope(self, w: Array, xp: Any) -> Array:
+        return 2 * self.strength * w
 
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """There is none: the slope of a square at zero is zero."""
@@ -208,8 +214,11 @@ class ElasticNet(AbstractPenalty):
 
     def _gap(self, w: Array, gradient: Array, xp: Any) -> Array:
         at_zero = excess(xp.abs(gradient), self.l1, xp)  # −g to [−l1, l1]
-        slope = self.l1 * xp.sign(w) + 2 * self.l2 * w
-        return xp.where(w == 0, at_zero, xp.abs(gradient + slope))  # else −g to {slope}
+        elsewhere = xp.abs(gradient + self._slope(w, xp))  # −g to {l1·sign w + 2·l2·w}
+        return xp.where(w == 0, at_zero, elsewhere)
+
+    def _slope(self, w: Array, xp: Any) -> Array:
+        return self.l1 * xp.sign(w) + 2 * self.l2 * w
 
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """Largest |gradient|, as an `l1`: the square has no slope at zero."""

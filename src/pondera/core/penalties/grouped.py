@@ -77,6 +77,12 @@ def block_gap(z: Array, slope: Array, weight: Any, layout: Layout, xp: Any) -> A
     return layout.per_group(xp.where(norm == 0, at_zero, elsewhere), xp)
 
 
+def block_slope(z: Array, weight: Any, layout: Layout, xp: Any) -> Array:
+    """Derivative of Σ_g weight·‖z_g‖ on folded weights, 0 in a zero group."""
+    norm = layout.norm(z, xp)
+    return weight * z / xp.where(norm == 0, 1.0, norm)
+
+
 @final
 @dataclass(frozen=True)
 class GroupLasso(AbstractPenalty):
@@ -135,6 +141,11 @@ class GroupLasso(AbstractPenalty):
         layout = self.groups.layout(w.shape)
         z, slope = layout.fold(w, xp), layout.fold(gradient, xp)
         return block_gap(z, slope, self._weight(layout, z, xp), layout, xp)
+
+    def _slope(self, w: Array, xp: Any) -> Array:
+        layout = self.groups.layout(w.shape)
+        z = layout.fold(w, xp)
+        return layout.unfold(block_slope(z, self._weight(layout, z, xp), layout, xp), xp)
 
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """Largest group norm of the gradient, over the root of the group's size."""
@@ -210,6 +221,12 @@ class SparseGroupLasso(AbstractPenalty):
         )
         z, slope = layout.fold(w, xp), layout.fold(rest, xp)
         return block_gap(z, slope, self.l21 * self._roots(layout, z, xp), layout, xp)
+
+    def _slope(self, w: Array, xp: Any) -> Array:
+        layout = self.groups.layout(w.shape)
+        z = layout.fold(w, xp)
+        blocks = block_slope(z, self.l21 * self._roots(layout, z, xp), layout, xp)
+        return self.l1 * xp.sign(w) + layout.unfold(blocks, xp)
 
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """The l1 at which ‖soft(gradient_g, l1)‖ ≤ l21·√|g| in each group, by bisection."""

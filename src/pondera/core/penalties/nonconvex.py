@@ -78,8 +78,11 @@ class MCP(AbstractPenalty):
 
     def _gap(self, w: Array, gradient: Array, xp: Any) -> Array:
         at_zero = excess(xp.abs(gradient), self.strength, xp)  # −g to [−λ, λ]
-        slope = xp.sign(w) * excess(self.strength, xp.abs(w) / self.gamma, xp)
-        return xp.where(w == 0, at_zero, xp.abs(gradient + slope))  # else −g to {slope}
+        elsewhere = xp.abs(gradient + self._slope(w, xp))  # −g to {slope}
+        return xp.where(w == 0, at_zero, elsewhere)
+
+    def _slope(self, w: Array, xp: Any) -> Array:
+        return xp.sign(w) * excess(self.strength, xp.abs(w) / self.gamma, xp)
 
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """Largest |gradient|: beyond it zero is stationary (another, lower point may exist)."""
@@ -151,9 +154,12 @@ class SCAD(AbstractPenalty):
 
     def _gap(self, w: Array, gradient: Array, xp: Any) -> Array:
         at_zero = excess(xp.abs(gradient), self.strength, xp)  # −g to [−λ, λ]
+        elsewhere = xp.abs(gradient + self._slope(w, xp))  # −g to {slope}
+        return xp.where(w == 0, at_zero, elsewhere)
+
+    def _slope(self, w: Array, xp: Any) -> Array:
         fall = excess(self.knot * self.strength, xp.abs(w), xp) / (self.knot - 1)
-        slope = xp.sign(w) * xp.clip(fall, None, self.strength)
-        return xp.where(w == 0, at_zero, xp.abs(gradient + slope))  # else −g to {slope}
+        return xp.sign(w) * xp.clip(fall, None, self.strength)
 
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """Largest |gradient|: beyond it zero is stationary (another, lower point may exist)."""

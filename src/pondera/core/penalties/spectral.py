@@ -89,7 +89,7 @@ class Nuclear(AbstractPenalty):
                 return self._metric_prox(w, step, short, long, xp)
             step = long
         threshold = step * self.strength
-        if isinstance(threshold, float) and threshold == 0:
+        if isinstance(threshold, float) and threshold <= 0:
             return w + 0
         return singular_threshold(w, threshold, xp=xp)
 

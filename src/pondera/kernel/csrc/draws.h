@@ -18,11 +18,15 @@ INLINE unsigned width_of(int format) { return format == FLOAT64 ? 8 : format == 
 
 INLINE void whole_tile(char *out, uint64_t tile, const pondera_recipe *r, int kind, int format) {
     _Alignas(64) uint32_t words[TILE];
-    if (kind != CONSTANT)
-        for (unsigned group = 0; group < 4; group++) make_words(words, tile, group, r);
+    if (kind != CONSTANT) make_words(words, tile, 0, LANES, r);
     /* A second loop, on purpose: in one with the first it takes half as long again. */
     for (unsigned at = 0; at < TILE; at += 16)
         make_numbers(words + at, out + at * width_of(format), r, kind, format);
+}
+
+SHARED void make_group(tile_cache *cache, uint32_t group, const pondera_recipe *r) {
+    make_words(cache->words, cache->number, 16 * group, 16 * group + 16, r);
+    cache->words_made |= 1u << group;
 }
 
 /* Make what elements from ... to - 1 of a tile need and is not there yet. */
@@ -35,10 +39,7 @@ INLINE void need(tile_cache *cache, uint64_t tile, unsigned from, unsigned to,
     for (unsigned chunk = from / 16; chunk <= (to - 1) / 16; chunk++) {
         if (cache->numbers_made >> chunk & 1) continue;
         unsigned group = chunk % 4;
-        if (kind != CONSTANT && !(cache->words_made >> group & 1)) {
-            make_words(cache->words, tile, group, r);
-            cache->words_made |= 1u << group;
-        }
+        if (kind != CONSTANT && !(cache->words_made >> group & 1)) make_group(cache, group, r);
         make_numbers(cache->words + 16 * chunk, cache->numbers + 16 * chunk * width_of(format), r,
                      kind, format);
         cache->numbers_made |= 1u << chunk;

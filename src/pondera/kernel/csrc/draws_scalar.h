@@ -3,10 +3,11 @@
 
 #include "pondera.h"
 
-/* Words of lanes 16 * group ... + 15 of a tile: Philox4x32-10, see core/bits.py. */
-INLINE void make_words(uint32_t words[TILE], uint64_t tile, unsigned group, const pondera_recipe *r) {
+/* Words of lanes from ... to - 1 of a tile, in steps of 16: Philox4x32-10, see core/bits.py. */
+INLINE void make_words(uint32_t words[TILE], uint64_t tile, uint32_t from, uint32_t to,
+                       const pondera_recipe *r) {
     const uint64_t block = tile << 6;
-    for (uint32_t lane = 16 * group; lane < 16 * group + 16; lane++) {
+    for (uint32_t lane = from; lane < to; lane++) {
         uint32_t c0 = (uint32_t)block + lane, c1 = (uint32_t)(block >> 32);
         uint32_t c2 = r->name[0], c3 = r->name[1], k0 = r->key[0], k1 = r->key[1];
 #pragma GCC unroll 10
@@ -32,32 +33,37 @@ INLINE uint32_t bits_of(float x) {
     memcpy(&bits, &x, 4);
     return bits;
 }
-/* Arithmetic shift without leaving it to the implementation. */
-INLINE int32_t signed_right(int32_t x, int n) { return x < 0 ? ~(~x >> n) : x >> n; }
-
-INLINE int32_t normal_quantile(uint32_t w) {
-    uint32_t sign = 0u - (w >> 31);
-    uint32_t pattern = bits_of((float)(int32_t)((w ^ sign) | 1)); /* its exponent is the octave */
-    uint64_t packed = pondera_quantile[(pattern >> 17) - (127 << 6)];
-    uint32_t within = pattern << 15;
-    uint32_t curve = packed & ((1 << 13) - 1), slope = (packed >> 13) & ((1 << 21) - 1);
-    uint32_t z = (uint32_t)(packed >> 34) - high(within, slope - high(within, curve));
-    return (int32_t)(sign - (z ^ sign));
+/* Quantiles of 16 words, in place. Separate loops: a compiler vectorises all but the middle one. */
+INLINE void normal_quantiles(uint32_t w[16]) {
+    uint32_t sign[16], pattern[16], z[16];
+    uint64_t packed[16];
+    for (int i = 0; i < 16; i++) {
+        sign[i] = 0u - (w[i] >> 31);
+        pattern[i] = bits_of((float)(int32_t)((w[i] ^ sign[i]) | 1)); /* its exponent is the octave */
+    }
+    for (int i = 0; i < 16; i++) packed[i] = pondera_quantile[(pattern[i] >> 17) - (127 << 6)];
+    for (int i = 0; i < 16; i++) {
+        uint32_t within = pattern[i] << 15;
+        uint32_t curve = packed[i] & ((1 << 13) - 1), slope = (packed[i] >> 13) & ((1 << 21) - 1);
+        z[i] = (uint32_t)(packed[i] >> 34) - high(within, slope - high(within, curve));
+    }
+    for (int i = 0; i < 16; i++) w[i] = sign[i] - (z[i] ^ sign[i]);
 }
 
-INLINE int32_t integer(uint32_t w, const pondera_recipe *r, int kind) {
-    int32_t z;
-    if (kind == CONSTANT) return 1;
-    if (kind == SYMMETRIC) return (int32_t)((w ^ 1u << 31) | 1);
-    if (kind == INTERVAL) return (int32_t)(r->floor + high(w, r->span));
-    if (kind == TRUNCATED) {
-        z = normal_quantile(r->floor + high(w, r->span));
-        z = z < r->lower ? r->lower : z;
-        z = z > r->upper ? r->upper : z;
-    } else {
-        z = normal_quantile(w);
+/* The integers of 16 words, in place. */
+INLINE void integers(uint32_t w[16], const pondera_recipe *r, int kind) {
+    if (kind == SYMMETRIC)
+        for (int i = 0; i < 16; i++) w[i] = (w[i] ^ 1u << 31) | 1;
+    if (kind == INTERVAL || kind == TRUNCATED)
+        for (int i = 0; i < 16; i++) w[i] = r->floor + high(w[i], r->span);
+    if (kind != NORMAL && kind != TRUNCATED) return;
+
+    normal_quantiles(w);
+    for (int i = 0; i < 16; i++) {
+        int32_t z = (int32_t)w[i]; /* its right shift keeps the sign in gcc and clang */
+        if (kind == TRUNCATED) z = z < r->lower ? r->lower : z > r->upper ? r->upper : z;
+        w[i] = (uint32_t)((z >> r->shift) + r->offset);
     }
-    return signed_right(z, r->shift) + r->offset;
 }
 
 /* float32 to float16: nearest, ties to even, gradual underflow, infinity beyond 65504. */
@@ -78,13 +84,15 @@ INLINE uint16_t to_half(float number) {
 INLINE void make_numbers(const uint32_t *words, void *to, const pondera_recipe *r, int kind,
                          int format) {
     const float unit = (float)r->unit;
-    for (unsigned l = 0; l < 16; l++) {
-        int32_t whole = integer(words[l], r, kind);
-        float x = (float)whole * unit;
+    uint32_t whole[16];
+    for (int i = 0; i < 16; i++) whole[i] = kind == CONSTANT ? 1 : words[i];
+    if (kind != CONSTANT) integers(whole, r, kind);
+    for (int i = 0; i < 16; i++) {
+        float x = (float)(int32_t)whole[i] * unit;
         uint32_t bits = bits_of(x);
-        if (format == FLOAT64) ((double *)to)[l] = whole * r->unit;
-        if (format == FLOAT32) ((float *)to)[l] = x;
-        if (format == BFLOAT16) ((uint16_t *)to)[l] = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
-        if (format == FLOAT16) ((uint16_t *)to)[l] = to_half(x);
+        if (format == FLOAT64) ((double *)to)[i] = (int32_t)whole[i] * r->unit;
+        if (format == FLOAT32) ((float *)to)[i] = x;
+        if (format == BFLOAT16) ((uint16_t *)to)[i] = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+        if (format == FLOAT16) ((uint16_t *)to)[i] = to_half(x);
     }
 }

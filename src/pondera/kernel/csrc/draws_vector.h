@@ -1,12 +1,17 @@
 /* Words and numbers with AVX-512 or AVX2; same functions and same bits as draws_scalar.h. */
 #include "vectors.h"
 
-/* Words of lanes 16 * group ... + 15 of a tile: Philox4x32-10, see core/bits.py. */
-INLINE void make_words(uint32_t words[TILE], uint64_t tile, unsigned group, const pondera_recipe *r) {
+/* Words of lanes from ... to - 1 of a tile, in steps of 16: Philox4x32-10, see core/bits.py. */
+INLINE void make_words(uint32_t words[TILE], uint64_t tile, uint32_t from, uint32_t to,
+                       const pondera_recipe *r) {
     const vec m0 = all64(0xD2511F53u), m1 = all64(0xCD9E8D57u);
     const uint64_t block = tile << 6; /* its low 6 bits are the lane: adding one never carries */
-
-    for (unsigned lane = 16 * group; lane < 16 * group + 16; lane += WIDTH) {
+    vec k0[10], k1[10];
+    for (uint32_t round = 0; round < 10; round++) {
+        k0[round] = all64(r->key[0] + round * 0x9E3779B9u);
+        k1[round] = all64(r->key[1] + round * 0xBB67AE85u);
+    }
+    for (uint32_t lane = from; lane < to; lane += WIDTH) {
         vec c[2][4]; /* two counters' vectors in flight hide the multiplier's latency */
         for (unsigned h = 0; h < 2; h++) {
             c[h][0] = add64(all64((uint32_t)block + lane + h * WIDTH / 2), count64());
@@ -14,19 +19,16 @@ INLINE void make_words(uint32_t words[TILE], uint64_t tile, unsigned group, cons
             c[h][2] = all64(r->name[0]);
             c[h][3] = all64(r->name[1]);
         }
-        uint32_t k0 = r->key[0], k1 = r->key[1];
 #pragma GCC unroll 10
         for (int round = 0; round < 10; round++) {
 #pragma GCC unroll 2
             for (unsigned h = 0; h < 2; h++) {
                 vec p0 = product(m0, c[h][0]), p1 = product(m1, c[h][2]);
-                c[h][0] = xor3(right64(p1, 32), c[h][1], all64(k0));
-                c[h][2] = xor3(right64(p0, 32), c[h][3], all64(k1));
+                c[h][0] = xor3(right64(p1, 32), c[h][1], k0[round]);
+                c[h][2] = xor3(right64(p0, 32), c[h][3], k1[round]);
                 c[h][1] = p1; /* upper halves are never read */
                 c[h][3] = p0;
             }
-            k0 += 0x9E3779B9u;
-            k1 += 0xBB67AE85u;
         }
 #pragma GCC unroll 4
         for (unsigned j = 0; j < 4; j++) store(words + LANES * j + lane, evens(c[0][j], c[1][j]));

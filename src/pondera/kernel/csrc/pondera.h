@@ -16,6 +16,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 #define INLINE static inline __attribute__((always_inline))
+#define SHARED static __attribute__((noinline)) /* called from many copies of one loop */
 
 /* The source files are compiled once per instruction set, each with its own suffix. */
 #define JOIN_(name, level) name##_##level
@@ -63,8 +64,7 @@ typedef struct {
 } pondera_piece;
 
 typedef struct {
-    float beta1, rest1; /* rest = 1 - beta, formed in float64 */
-    float beta2, rest2;
+    float rest1, beta2, rest2; /* rest = 1 - beta, formed in float64 */
     float lr, step_size; /* step_size = lr / (1 - beta1^t) */
     float root, eps;     /* root = sqrt(1 - beta2^t) */
     float sign;          /* -1 to maximise */

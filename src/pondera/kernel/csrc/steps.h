@@ -1,8 +1,8 @@
 /* Optimizer steps and penalties in one pass over memory; included once per instruction set.
  *
- * Plain loops that every compiler vectorises. Each operation is one IEEE operation in a fixed order
- * (no contraction): all levels give the same bits. Without a penalty the order is that of torch's
- * fused kernels.
+ * Plain loops that every compiler vectorises, each operation one IEEE operation in a fixed order: that of
+ * torch's fused kernels, so that a step without a penalty gives their bits. Levels differ in the last
+ * bits only, and only where a processor has no fused multiply-add.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -21,6 +21,15 @@ INLINE float soft(float x, float threshold) {
     return x - (part > -threshold ? part : -threshold);
 }
 
+/* x * y + z, rounded once where that is an instruction: elsewhere it would be a slow function. */
+INLINE float plus_product(float z, float x, float y) {
+#ifdef __FP_FAST_FMAF
+    return __builtin_fmaf(x, y, z);
+#else
+    return x * y + z;
+#endif
+}
+
 INLINE void unscale(float *grad, uint64_t count, float grad_scale) {
     for (uint64_t i = 0; i < count; i++) grad[i] = grad[i] / grad_scale;
 }
@@ -34,12 +43,15 @@ INLINE void adam_block(float *restrict weight, const float *restrict grad, float
                        float norm, uint64_t count, const pondera_adam *rule, int moves,
                        int amsgrad, int elastic) {
     const pondera_adam o = *rule;
+    const int forgets = o.rest1 >= 0.5f;
+    const float blend = forgets ? o.rest1 - 1.0f : o.rest1;
     for (uint64_t i = 0; i < count; i++) {
         float z = weight[i], m = 0.0f, v = second[i];
         if (moves) {
-            float g = o.sign * grad[i] + z * o.decay;
-            first[i] = m = first[i] * o.beta1 + g * o.rest1;
-            second[i] = v = v * o.beta2 + g * g * o.rest2;
+            float g = plus_product(o.sign * grad[i], z, o.decay);
+            float base = forgets ? g : first[i]; /* interpolate from the nearer end, as torch does */
+            first[i] = m = plus_product(base, blend, g - first[i]);
+            second[i] = v = plus_product(v * o.beta2, o.rest2 * g, g);
         }
         if (amsgrad) {
             v = peak[i] > v ? peak[i] : v;
@@ -121,13 +133,13 @@ INLINE void sgd_block(float *restrict weight, const float *restrict grad, float 
     for (uint64_t i = 0; i < count; i++) {
         float z = weight[i];
         if (moves) {
-            float g = o.sign * grad[i] + z * o.decay;
+            float g = plus_product(o.sign * grad[i], z, o.decay);
             if (momentum) {
-                float m = o.starts ? g : buffer[i] * o.momentum + g * o.rest;
+                float m = o.starts ? g : plus_product(buffer[i] * o.momentum, g, o.rest);
                 buffer[i] = m;
-                g = o.nesterov ? g + m * o.momentum : m;
+                g = o.nesterov ? plus_product(g, m, o.momentum) : m;
             }
-            z = z - g * o.lr;
+            z = plus_product(z, g, -o.lr);
         }
         weight[i] = soft(z, o.threshold) / o.shrink;
     }

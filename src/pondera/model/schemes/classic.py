@@ -61,7 +61,8 @@ def feed_gain(use: Use) -> float:
     try:
         return gain(use.feed.activation)
     except DomainError as fact:
-        raise placed(f"{use.name} (fed by {use.feed.label})", fact) from None
+        told = str(fact).replace(repr(use.feed.activation), repr(use.feed.label))
+        raise placed(use.name, DomainError(told)) from None
 
 
 def _fed_by(feed: Feed) -> str:
@@ -101,7 +102,9 @@ def _orthogonal(network: Network, index: int) -> Ruling:
     exact = feed_gain(use)
     rows, columns = matrix_shape(use.shape, Axes(use.in_axes, use.out_axes))
     widening = sqrt(max(1.0, rows / columns))  # orthonormal columns alone would lose this
-    why = f"exact gain {exact:.6g}, fed by {_fed_by(use.feed)}"
+    sure = "" if use.feed.source == "mixed" else "exact "
+    joint = f"; all {use.groups} groups as one matrix" if use.groups > 1 else ""
+    why = f"{sure}gain {exact:.6g}, fed by {_fed_by(use.feed)}{joint}"
     return Ruling(laws.orthogonal(gain=exact * widening), exact, why)
 
 
@@ -126,8 +129,7 @@ def mirrored_block(network: Network, index: int) -> tuple[Block, float]:
         )
     if index == 0:
         return "first", 1.0
-    slope = odd_slope(use.feed.activation or "identity") or 1.0
-    return ("last" if index == last else "hidden"), 1.0 / slope
+    return ("last" if index == last else "hidden"), 1.0 / (_slope(use.feed) or 1.0)
 
 
 def _break(network: Network, index: int) -> str:
@@ -135,20 +137,31 @@ def _break(network: Network, index: int) -> str:
     use, last = network.uses[index], len(network.uses) - 1
     if last == 0:
         return "the only layer"
+    if network.frozen:
+        return f"and {len(network.frozen)} frozen parameters"
     if use.role != "dense":
         return "a convolution"
     if [other.name for other in network.uses].count(use.name) > 1:
         return "which is used more than once"
     if index == last and not _follows(network.last, last, activated=False):
         return "whose output is not what the model returns"
+    rows, _ = matrix_shape(use.shape, Axes(use.in_axes, use.out_axes))
+    if index < last and rows % 2:
+        return f"of odd width {rows}"
     if index == 0:
         plain = use.feed.source == "input" and use.feed.activation is None
         return "" if plain else f"fed by {_fed_by(use.feed)}"
     if not _follows(use.feed, index - 1, activated=True):
         return f"fed by {_fed_by(use.feed)} and not by an activation of the layer before alone"
-    if odd_slope(use.feed.activation or "identity") is None:
-        return f"fed by {use.feed.label}"
-    return ""
+    return "" if _slope(use.feed) else f"fed by {use.feed.label}"
+
+
+def _slope(feed: Feed) -> float | None:
+    """The c of f(u) − f(−u) = c·u; None if there is none."""
+    try:
+        return odd_slope(feed.activation or "identity")
+    except DomainError:  # not finite everywhere: no such c
+        return None
 
 
 def _follows(feed: Feed, use: int, *, activated: bool) -> bool:

@@ -1,0 +1,263 @@
+"""Draws into new or given memory: compiled where there is a library, by core where there is none."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+from pondera.core import draw as meaning
+from pondera.core.bits import ELEMENTS, name_hash, stream_key, words
+from pondera.core.errors import DomainError, ShapeError
+from pondera.core.recipes import Recipe
+from pondera.kernel import blocks, library, pool
+from pondera.kernel.blocks import Walk
+from pondera.kernel.info import notice
+
+Memory = int | npt.NDArray[Any]
+
+_KINDS: Final = ("constant", "symmetric", "interval", "normal", "truncated")
+_FORMATS: Final = ("float32", "bfloat16", "float16", "float64")
+_COMPLEX: Final = {"complex64": "float32", "complex128": "float64"}
+_COVERED: Final = 4096  # elements: to draw so many costs NumPy about as much as to begin a draw
+
+
+class _Recipe(ctypes.Structure):
+    """`pondera_recipe` of csrc/pondera.h."""
+
+    _fields_ = (
+        ("key", ctypes.c_uint32 * 2),
+        ("name", ctypes.c_uint32 * 2),
+        ("floor", ctypes.c_uint32),
+        ("span", ctypes.c_uint32),
+        ("lower", ctypes.c_int32),
+        ("upper", ctypes.c_int32),
+        ("shift", ctypes.c_int32),
+        ("offset", ctypes.c_int32),
+        ("kind", ctypes.c_int32),
+        ("format", ctypes.c_int32),
+        ("unit", ctypes.c_double),
+    )
+
+
+class _Block(ctypes.Structure):
+    """`pondera_block` of csrc/pondera.h."""
+
+    _fields_ = (
+        ("start", ctypes.c_uint64),
+        ("axes", ctypes.c_int64),
+        ("size", ctypes.c_uint64 * blocks.MOST_AXES),
+        ("hop", ctypes.c_uint64 * blocks.MOST_AXES),
+        ("stride", ctypes.c_int64 * blocks.MOST_AXES),
+    )
+
+
+def draw(
+    start: int, count: int, *, recipe: Recipe, seed: int, name: str, dtype: str = "float32"
+) -> npt.NDArray[Any]:
+    """Elements start … start + count − 1 of a named tensor: `core.draw.draw`, at memory's speed.
+
+    Args, Returns, Raises:
+        As `core.draw.draw`, bit for bit.
+    """
+    notice(count)
+    if library.running().level == "numpy" or count <= 0 or dtype not in meaning.DTYPES:
+        return meaning.draw(start, count, recipe=recipe, seed=seed, name=name, dtype=dtype)
+    _need_place(start, count, seed, name)
+    out = np.empty(count, dtype=dtype)
+    _fill(out.ctypes.data, blocks.line(start, count, 1), recipe, seed, name, dtype)
+    return out
+
+
+def fill(
+    out: Memory,
+    start: int,
+    count: int,
+    *,
+    recipe: Recipe,
+    seed: int,
+    name: str,
+    dtype: str = "float32",
+    stride: int = 1,
+) -> None:
+    """Write elements start … start + count − 1 of a named tensor into given memory.
+
+    Args:
+        out: address, or array of shape (count,) and that dtype (bfloat16: uint16), of any stride.
+        start: index of the first element in the flat, unsharded tensor.
+        count: how many elements.
+        recipe: what to draw.
+        seed: 64-bit seed.
+        name: the parameter's name.
+        dtype: bfloat16 or one of core.draw's.
+        stride: from one element to the next, in elements; an array brings its own.
+
+    Raises:
+        DomainError: as core.draw.draw, or memory that cannot be written so. ShapeError: the array is of
+            another shape.
+    """
+    _need_place(start, count, seed, name)
+    address, strides = _memory("fill", out, (count,), (stride,), dtype)
+    notice(count)
+    _fill(address, blocks.line(start, count, *strides), recipe, seed, name, dtype)
+
+
+def fill_block(
+    out: Memory,
+    *,
+    shape: Sequence[int],
+    offset: Sequence[int],
+    size: Sequence[int],
+    recipe: Recipe,
+    seed: int,
+    name: str,
+    dtype: str = "float32",
+    strides: Sequence[int] | None = None,
+) -> None:
+    """Write the slice [offset, offset + size) of a named tensor: a shard, at the shard's cost.
+
+    Args:
+        out: address, or array of shape `size` and that dtype (bfloat16: uint16), of any strides.
+        shape: of the whole, unsharded tensor.
+        offset: first index along each axis.
+        size: elements along each axis.
+        recipe: what to draw.
+        seed: 64-bit seed.
+        name: the parameter's name.
+        dtype: bfloat16 or one of core.draw's.
+        strides: from one element to the next along each axis, in elements, default row-major; an array
+            brings its own.
+
+    Raises:
+        ShapeError: the slice does not lie in the tensor, or the array is of another shape.
+        DomainError: as core.draw.draw, or memory that cannot be written so.
+
+    Limits:
+        Words come by 64 (4 runs of 16, 64 elements apart), so rows of few elements cost up to 4
+        times theirs.
+    """
+    _need_place(0, math.prod(shape), seed, name)
+    default = blocks.row_major(size) if strides is None else tuple(strides)
+    address, steps = _memory("fill_block", out, tuple(size), default, dtype)
+    walk = blocks.block(shape, offset, size, steps)
+    notice(walk.count)
+    _fill(address, walk, recipe, seed, name, dtype)
+
+
+def to_bfloat16(x: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """The bits of float32 numbers rounded to bfloat16, to nearest, ties to even."""
+    bits = x.view(np.uint32)
+    odd = (bits >> np.uint32(16)) & np.uint32(1)
+    return ((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(np.uint16)
+
+
+def _fill(address: int, walk: Walk, recipe: Recipe, seed: int, name: str, dtype: str) -> None:
+    whole = dtype in _COMPLEX and (recipe.offset or recipe.kind in ("constant", "interval"))
+    if walk.count == 0:
+        return
+    if library.running().level == "numpy" or whole:
+        out = blocks.memory(address, walk, _stored(dtype))
+        _by_meaning(out, walk, recipe, seed=seed, name=name, dtype=dtype)
+    elif dtype in _COMPLEX:  # two real draws, interleaved: see core.draw.draw
+        real = _COMPLEX[dtype]
+        part = replace(recipe, unit=recipe.unit * math.sqrt(0.5))
+        twice = walk._replace(strides=tuple(2 * s for s in walk.strides))
+        _compiled(address, twice, part, seed, name_hash(name), real)
+        beside = address + np.dtype(real).itemsize
+        _compiled(beside, twice, part, seed, name_hash(name, tag="imag"), real)
+    else:
+        _compiled(address, walk, recipe, seed, name_hash(name), dtype)
+
+
+def _compiled(
+    address: int, walk: Walk, recipe: Recipe, seed: int, hashed: int, dtype: str
+) -> None:
+    function: Callable[..., Any] = library.running().function("draw")
+    made = ctypes.byref(_as_c(recipe, seed, hashed, dtype))
+    width = np.dtype(_stored(dtype)).itemsize
+
+    def work(part: Walk) -> None:
+        axes = len(part.sizes)
+        block = _Block(part.start, axes)
+        block.size[:axes], block.hop[:axes] = part.sizes, part.hops
+        block.stride[:axes] = part.strides
+        function(address + part.place * width, ctypes.byref(block), made)
+
+    pool.each(work, blocks.parts(walk, pool.chunk_size(walk.count)))
+
+
+def _as_c(recipe: Recipe, seed: int, hashed: int, dtype: str) -> _Recipe:
+    return _Recipe(
+        stream_key(seed),
+        (hashed & 0xFFFFFFFF, hashed >> 32),
+        recipe.floor % 2**32,
+        recipe.span,
+        recipe.lower,
+        recipe.upper,
+        recipe.shift,
+        recipe.offset,
+        _KINDS.index(recipe.kind),
+        _FORMATS.index(dtype),
+        recipe.unit,
+    )
+
+
+def _by_meaning(out: npt.NDArray[Any], walk: Walk, recipe: Recipe, **stream: Any) -> None:
+    """The walk by core: what it covers in one draw where that is not much more than its elements."""
+    span = 1 + sum((n - 1) * hop for n, hop in zip(walk.sizes, walk.hops, strict=True))
+    if len(walk.sizes) > 1 and span > max(_COVERED, 2 * walk.count):
+        for i in range(walk.sizes[0]):
+            rest = Walk(
+                walk.start + i * walk.hops[0], 0, walk.sizes[1:], walk.hops[1:], walk.strides[1:]
+            )
+            _by_meaning(out[i], rest, recipe, **stream)
+        return
+    rounded = stream["dtype"] == "bfloat16"
+    stream = {**stream, "dtype": "float32"} if rounded else stream
+    drawn = meaning.draw(walk.start, span, recipe=recipe, **stream)
+    drawn = to_bfloat16(drawn) if rounded else drawn
+    out[...] = as_strided(drawn, walk.sizes, [hop * drawn.itemsize for hop in walk.hops])
+
+
+def _memory(
+    where: str, out: Memory, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str
+) -> tuple[int, tuple[int, ...]]:
+    """(address, strides in elements) of checked memory."""
+    kind = np.dtype(_stored(dtype))
+    if not isinstance(out, np.ndarray):
+        return int(out), strides
+    if out.shape != shape:
+        raise ShapeError(
+            f"{where}: out must have the shape that is drawn; got out.shape={out.shape}, "
+            f"drawn={shape}. Pass such an array, or a view of one."
+        )
+    fits = out.dtype == kind and out.flags.writeable and out.flags.aligned
+    if not fits or any(step % kind.itemsize for step in out.strides):
+        raise DomainError(
+            f"{where}: out must be writable, aligned and hold {dtype} (as {kind.name}); got "
+            f"dtype={out.dtype}, strides={out.strides}, writeable={out.flags.writeable}. "
+            "Pass such an array."
+        )
+    return out.ctypes.data, tuple(step // kind.itemsize for step in out.strides)
+
+
+def _stored(dtype: str) -> str:
+    """The NumPy dtype that holds it."""
+    if dtype == "bfloat16":
+        return "uint16"
+    meaning.need_dtype(dtype)
+    return dtype
+
+
+def _need_place(start: int, count: int, seed: int, name: str) -> None:
+    """Core's own complaints, before memory is touched."""
+    if 0 <= start and 0 <= count and start + count <= ELEMENTS:
+        name_hash(name), stream_key(seed)
+    else:
+        words(start, count, seed=seed, name=name)

@@ -17,6 +17,7 @@ import sys
 import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +77,13 @@ def build(package: Path, target: Path) -> None:
         table = Path(scratch, "table.c")
         table.write_text(quantile_source(package / "core" / "quantile.npy"), encoding="ascii")
         with ThreadPoolExecutor() as pool:
-            objects = list(
-                pool.map(
-                    lambda source: compile_one(command, source, csrc, Path(scratch)),
-                    [table, *sources(csrc)],
-                )
-            )
+            compiled = partial(compile_one, command, csrc, Path(scratch))
+            objects = list(pool.map(compiled, [table, *sources(csrc)]))
         made = Path(scratch, target.name)
         needs = [] if sys.platform == "win32" else ["-lm"]
         run([*command, "-shared", "-o", str(made), *objects, *needs])
-        shutil.copyfile(made, partial := target.with_suffix(".partial"))
-        os.replace(partial, target)  # a running process keeps the file that it has mapped
+        shutil.copyfile(made, beside := target.with_suffix(".partial"))
+        os.replace(beside, target)  # a running process keeps the file that it has mapped
 
 
 def compiler() -> list[str]:
@@ -104,7 +101,7 @@ def sources(csrc: Path) -> list[Path]:
     return [path for path in sorted(csrc.glob("*.c")) if x86 or "avx" not in path.stem]
 
 
-def compile_one(command: list[str], source: Path, csrc: Path, scratch: Path) -> str:
+def compile_one(command: list[str], csrc: Path, scratch: Path, source: Path) -> str:
     """The object file of one source, with the flags of the level in its name."""
     target = scratch / f"{source.stem}.o"
     level = LEVELS.get(source.stem.rpartition("_")[2], ())

@@ -5,6 +5,7 @@ import hashlib
 import math
 import struct
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def expectation(function, *, std: float = 1.0, kinks=()) -> float:
     density = stats.norm(scale=std).pdf
     parts = (
         integrate.quad(lambda z: function(z) * density(z), low, high, epsabs=0, limit=400)[0]
-        for low, high in zip(edges, edges[1:], strict=False)
+        for low, high in pairwise(edges)
     )
     return math.fsum(parts)
 

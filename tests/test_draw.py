@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_splitting_a_draw_gives_one_draw(kind, dtype, start, cuts):
     def piece(low, high):
         return draw(start + low, high - low, recipe=recipe, seed=3, name="w", dtype=dtype)
 
-    pieces = [piece(*edge) for edge in zip(edges, edges[1:], strict=False)]
+    pieces = [piece(*edge) for edge in pairwise(edges)]
     np.testing.assert_array_equal(np.concatenate(pieces), piece(0, 900))
 
 

@@ -66,7 +66,9 @@ def test_a_lost_start_keeps_its_lane_and_says_so():
 def test_a_learning_rate_that_diverged_is_crossed_out_above_the_last():
     crosses = [row["cross"] for row in rows.grid_rows(small())[0] if row["cross"] is not None]
     assert len(crosses) == 4
-    assert drawn(charts.rates_chart(small())).count(">×<") == 4
+    picture = drawn(charts.rates_chart(small()))
+    assert picture.count(">×<") == 4
+    assert ">diverged<" in picture
     at_one_rate = [row["cross"] for row in rows.grid_rows(small())[0] if row["rate"] == 0.01]
     assert at_one_rate == sorted(set(at_one_rate))
 

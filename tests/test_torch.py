@@ -194,3 +194,17 @@ def test_gains_of_pytorch_activations_are_those_of_the_names(activation, name, d
 def test_a_gain_that_fails_names_the_module():
     with pytest.raises(DomainError, match=r"activation=Softmax\(dim=0\)"):
         pt.gain(torch.nn.Softmax(dim=0))
+
+
+@pytest.mark.parametrize("scheme", ["glorot", "he", "lecun", "orthogonal"])
+def test_a_scheme_zeroes_biases_and_makes_norms_pass_what_they_normalise(scheme):
+    model = torch.nn.Sequential(
+        torch.nn.Linear(6, 8), torch.nn.LayerNorm(8), torch.nn.ReLU(), torch.nn.Linear(8, 3)
+    )
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 0.5)
+    pt.initialize(model, torch.ones(2, 6), scheme=scheme)
+    for shift in (model[0].bias, model[1].bias, model[3].bias):
+        assert (shift == 0).all()
+    assert (model[1].weight == 1).all()
+    assert model[0].weight.unique().numel() > 8

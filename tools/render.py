@@ -67,10 +67,10 @@ def sections(docstring: str) -> dict[str, str]:
 
 
 def public_functions(module: ModuleType) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Functions that a module defines and does not hide, in the order in which they stand."""
+    """Functions that a module, or a package with its files, defines and does not hide; in order."""
     for name, function in vars(module).items():
-        own = inspect.isfunction(function) and function.__module__ == module.__name__
-        if own and not name.startswith("_"):
+        own = f"{getattr(function, '__module__', '')}.".startswith(f"{module.__name__}.")
+        if own and inspect.isfunction(function) and not name.startswith("_"):
             yield name, function
 
 

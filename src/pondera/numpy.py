@@ -13,7 +13,7 @@ function of (seed, name, shape, law, dtype): equal arguments give equal bits in 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,12 +42,6 @@ class _Drawn(Protocol):
         dtype: npt.DTypeLike = "float32",
         **options: Any,
     ) -> Array: ...
-
-
-class _Factory(Protocol):
-    __name__: str
-
-    def __call__(self, **options: Any) -> AbstractLaw: ...
 
 
 def weight(
@@ -82,7 +76,7 @@ def weight(
     return law.draw(shape, axes, seed=seed, name=name, dtype=_dtype_name(dtype))
 
 
-def _by_law(factory: _Factory) -> _Drawn:
+def _by_law(factory: Callable[..., AbstractLaw]) -> _Drawn:
     """`weight` with the law's own options beside the draw's."""
 
     def drawn(

@@ -106,7 +106,8 @@ def name_hash(name: str, *, tag: str = "") -> int:
     Checked by:
         test_bits.py::test_streams_differ_by_seed_name_and_tag
     """
-    if not isinstance(name, str) or not name or "\0" in name:
+    is_text = isinstance(name, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_text or not name or "\0" in name:
         raise DomainError(
             f"draw: a name is a non-empty string without NUL; got name={name!r}. "
             "Pass the parameter's name, such as name='encoder.0.weight'."

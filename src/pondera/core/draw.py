@@ -7,6 +7,7 @@ All arithmetic up to the last step is on integers modulo 2³²; the last step is
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -203,7 +204,7 @@ def _complex(
             "draw: a complex draw is centred at 0; got a mean or an interval off zero. "
             "Add the mean to the result."
         )
-    part = Recipe(**{**recipe.__dict__, "unit": recipe.unit * math.sqrt(0.5)})
+    part = replace(recipe, unit=recipe.unit * math.sqrt(0.5))
     kind = "float32" if dtype == "complex64" else "float64"
     out = np.empty(count, dtype=dtype)
     out.real = _real(start, count, part, seed, name, "", kind)

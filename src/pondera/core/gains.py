@@ -149,7 +149,7 @@ def _moments(function: Callable[[Any], Any], std: float) -> tuple[float, float, 
     left, right = _first_panels(std)
     signal = slope = 0.0
     points, weights, differentiate, expand = _rule()
-    noise = 1e-13 * np.abs(_evaluate(function, np.linspace(left[0], right[-1], 97))).max()
+    noise = 1e-13 * np.abs(_evaluate(function, np.linspace(-_REACH * std, _REACH * std, 97))).max()
     jump = _jump(function, left[1:], _NARROWEST * std, noise)
     while left.size:
         half = (right - left)[:, None] / 2
@@ -229,7 +229,7 @@ def _rule() -> tuple[Array, Array, Array, Array]:
 
     points, weights = legendre.leggauss(_POINTS)
     basis = legendre.legvander(points, _POINTS - 1)
-    expand = np.linalg.inv(basis).T  # values @ expand = Legendre coefficients
+    expand: Array = np.linalg.inv(basis).T.astype(np.float64)  # values @ expand = coefficients
     slopes = legendre.legval(points, legendre.legder(np.eye(_POINTS)))  # (degree, point)
     return points, weights, expand @ slopes, expand
 

@@ -131,9 +131,7 @@ def _cost(name: str, formula: Formula, seeds: int) -> Cost:
     accuracy = {
         depth: median(
             _worst_if_diverged(
-                train_digits(
-                    depth, start=formula.law, width=100, steps=400, rate=0.01, seed=seed
-                )
+                train_digits(depth, start=formula.law, width=100, steps=400, rate=0.01, seed=seed)
             )
             for seed in range(seeds)
         )
@@ -167,7 +165,9 @@ class Misplaced:
     error: float
 
 
-def penalty_on_predictions(*, strength: float = 0.2, steps: int = 20_000) -> Mapping[str, Misplaced]:
+def penalty_on_predictions(
+    *, strength: float = 0.2, steps: int = 20_000
+) -> Mapping[str, Misplaced]:
     """Lasso, with λ·Σ|w| as it should be and with λ·mean|ŷ| as it is sometimes printed.
 
     Setting: scikit-learn's diabetes data, inputs and target standardised, full-batch (proximal) gradient

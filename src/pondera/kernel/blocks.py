@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, Final, NamedTuple
 
@@ -32,8 +32,8 @@ class Walk(NamedTuple):
     strides: tuple[int, ...]
 
     @property
-    def count(self) -> int:
-        """How many elements."""
+    def elements(self) -> int:
+        """How many."""
         return prod(self.sizes)
 
 
@@ -59,9 +59,9 @@ def block(
     Raises:
         ShapeError: the slice does not lie in the tensor, or needs more than 32 axes.
     """
-    if not (
-        len(shape) == len(offset) == len(size) == len(strides)
-        and all(0 <= o and 0 <= n and o + n <= s for s, o, n in zip(shape, offset, size))  # noqa: B905
+    axes = len(shape)
+    if any(len(given) != axes for given in (offset, size, strides)) or not all(
+        0 <= offset[i] <= offset[i] + size[i] <= shape[i] for i in range(axes)
     ):
         raise ShapeError(
             "fill_block: needs 0 <= offset and offset + size <= shape along every axis; got "
@@ -103,8 +103,8 @@ def _merged(axes: Iterator[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
 def parts(walk: Walk, most: int) -> list[Walk]:
     """The walk cut into walks of about `most` elements, at borders of tiles where it can be."""
     size, hop, stride = walk.sizes[0], walk.hops[0], walk.strides[0]
-    inner = walk.count // size
-    if walk.count <= most:
+    inner = walk.elements // size
+    if walk.elements <= most:
         return [walk]
     if inner > most:
         return [part for i in range(size) for part in parts(_index(walk, i), most)]
@@ -121,7 +121,7 @@ def parts(walk: Walk, most: int) -> list[Walk]:
             walk.hops,
             walk.strides,
         )
-        for a, b in zip(cuts, cuts[1:], strict=False)
+        for a, b in pairwise(cuts)
     ]
 
 
@@ -140,7 +140,7 @@ def memory(address: int, walk: Walk, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.ndarray(
         walk.sizes,
         kind,
-        room.from_address(address + (walk.place + low) * kind.itemsize),
+        memoryview(room.from_address(address + (walk.place + low) * kind.itemsize)),
         offset=-low * kind.itemsize,
         strides=[s * kind.itemsize for s in walk.strides],
     )

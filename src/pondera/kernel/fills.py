@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -61,11 +61,7 @@ class _Block(ctypes.Structure):
 def draw(
     start: int, count: int, *, recipe: Recipe, seed: int, name: str, dtype: str = "float32"
 ) -> npt.NDArray[Any]:
-    """Elements start … start + count − 1 of a named tensor: `core.draw.draw`, at memory's speed.
-
-    Args, Returns, Raises:
-        As `core.draw.draw`, bit for bit.
-    """
+    """`core.draw.draw` at memory's speed: the same arguments, bits and errors."""
     notice(count)
     if library.running().level == "numpy" or count <= 0 or dtype not in meaning.DTYPES:
         return meaning.draw(start, count, recipe=recipe, seed=seed, name=name, dtype=dtype)
@@ -146,7 +142,7 @@ def fill_block(
     default = blocks.row_major(size) if strides is None else tuple(strides)
     address, steps = _memory("fill_block", out, tuple(size), default, dtype)
     walk = blocks.block(shape, offset, size, steps)
-    notice(walk.count)
+    notice(walk.elements)
     _fill(address, walk, recipe, seed, name, dtype)
 
 
@@ -159,7 +155,7 @@ def to_bfloat16(x: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
 
 def _fill(address: int, walk: Walk, recipe: Recipe, seed: int, name: str, dtype: str) -> None:
     whole = dtype in _COMPLEX and (recipe.offset or recipe.kind in ("constant", "interval"))
-    if walk.count == 0:
+    if walk.elements == 0:
         return
     if library.running().level == "numpy" or whole:
         out = blocks.memory(address, walk, _stored(dtype))
@@ -175,10 +171,8 @@ def _fill(address: int, walk: Walk, recipe: Recipe, seed: int, name: str, dtype:
         _compiled(address, walk, recipe, seed, name_hash(name), dtype)
 
 
-def _compiled(
-    address: int, walk: Walk, recipe: Recipe, seed: int, hashed: int, dtype: str
-) -> None:
-    function: Callable[..., Any] = library.running().function("draw")
+def _compiled(address: int, walk: Walk, recipe: Recipe, seed: int, hashed: int, dtype: str) -> None:
+    function = library.running().function("draw")
     made = ctypes.byref(_as_c(recipe, seed, hashed, dtype))
     width = np.dtype(_stored(dtype)).itemsize
 
@@ -189,7 +183,7 @@ def _compiled(
         block.stride[:axes] = part.strides
         function(address + part.place * width, ctypes.byref(block), made)
 
-    pool.each(work, blocks.parts(walk, pool.chunk_size(walk.count)))
+    pool.each(work, blocks.parts(walk, pool.chunk_size(walk.elements)))
 
 
 def _as_c(recipe: Recipe, seed: int, hashed: int, dtype: str) -> _Recipe:
@@ -211,7 +205,7 @@ def _as_c(recipe: Recipe, seed: int, hashed: int, dtype: str) -> _Recipe:
 def _by_meaning(out: npt.NDArray[Any], walk: Walk, recipe: Recipe, **stream: Any) -> None:
     """The walk by core: what it covers in one draw where that is not much more than its elements."""
     span = 1 + sum((n - 1) * hop for n, hop in zip(walk.sizes, walk.hops, strict=True))
-    if len(walk.sizes) > 1 and span > max(_COVERED, 2 * walk.count):
+    if len(walk.sizes) > 1 and span > max(_COVERED, 2 * walk.elements):
         for i in range(walk.sizes[0]):
             rest = Walk(
                 walk.start + i * walk.hops[0], 0, walk.sizes[1:], walk.hops[1:], walk.strides[1:]
@@ -230,8 +224,13 @@ def _memory(
 ) -> tuple[int, tuple[int, ...]]:
     """(address, strides in elements) of checked memory."""
     kind = np.dtype(_stored(dtype))
+    if isinstance(out, int) and out > 0:
+        return out, strides
     if not isinstance(out, np.ndarray):
-        return int(out), strides
+        raise DomainError(
+            f"{where}: out must be an array or a positive address; got {type(out).__name__} {out!r}. "
+            "Pass array, or tensor.data_ptr()."
+        )
     if out.shape != shape:
         raise ShapeError(
             f"{where}: out must have the shape that is drawn; got out.shape={out.shape}, "
@@ -258,6 +257,8 @@ def _stored(dtype: str) -> str:
 def _need_place(start: int, count: int, seed: int, name: str) -> None:
     """Core's own complaints, before memory is touched."""
     if 0 <= start and 0 <= count and start + count <= ELEMENTS:
-        name_hash(name), stream_key(seed)
+        name_hash(name)
+        stream_key(seed)
     else:
-        words(start, count, seed=seed, name=name)
+        for drawn in (min(count, 0), count):  # core looks at the start first
+            words(start, drawn, seed=seed, name=name)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pondera.core.errors import DomainError, unknown
 
@@ -42,8 +41,8 @@ class Kernel:
     library: ctypes.CDLL | None = None
     forced: bool = False
 
-    def function(self, name: str) -> Callable[..., int]:
-        """A function of the library at this level; every argument is passed as it is declared."""
+    def function(self, name: str) -> Any:
+        """A function of the library at this level."""
         return getattr(self.library, f"pondera_{name}_{self.level}")
 
 
@@ -78,13 +77,14 @@ def running() -> Kernel:
 
 def levels(library: ctypes.CDLL | None) -> tuple[Level, ...]:
     """Levels that can run here, the widest last; NumPy always can."""
-    compiled = LEVELS[1:] if library is not None else ()
-    usable = [
+    if library is None:
+        return LEVELS[:1]
+    return tuple(
         level
-        for number, level in enumerate(compiled)
-        if hasattr(library, f"pondera_draw_{level}") and library.pondera_supports(number)  # type: ignore[union-attr]
-    ]
-    return ("numpy", *usable)
+        for number, level in enumerate(LEVELS, start=-1)
+        if level == "numpy"
+        or (hasattr(library, f"pondera_draw_{level}") and library.pondera_supports(number))
+    )
 
 
 def _load(place: Path) -> tuple[ctypes.CDLL | None, str]:
@@ -105,9 +105,9 @@ def _declared(kernel: Kernel) -> Kernel:
     """The kernel with its functions' argument types set, so that 64-bit integers stay whole."""
     pointer, number = ctypes.c_void_p, ctypes.c_uint64
     draw = kernel.function("draw")
-    draw.argtypes, draw.restype = [pointer, pointer, pointer], None  # type: ignore[attr-defined]
+    draw.argtypes, draw.restype = [pointer, pointer, pointer], None
     for name in ("adam_step", "adam_prox", "sgd_step", "sgd_prox"):
-        kernel.function(name).argtypes = [pointer, number, pointer]  # type: ignore[attr-defined]
+        kernel.function(name).argtypes = [pointer, number, pointer]
     return kernel
 
 

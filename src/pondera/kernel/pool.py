@@ -19,7 +19,7 @@ from pondera.core.errors import DomainError
 Item = TypeVar("Item")
 
 SMALLEST: Final = 2**16  # elements per chunk: below, waking a thread costs more than it saves
-_CHUNKS: Final = 4  # per thread: one that starts late is waited for the less
+_CHUNKS: Final = 32  # per thread: one that starts late, or is disturbed, is waited for the less
 
 
 class _State:
@@ -59,7 +59,8 @@ def use_threads(count: int | None) -> None:
     Raises:
         DomainError: count is no such integer.
     """
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+    whole = count is None or hasattr(count, "__index__")
+    if not whole or (count is not None and count < 1):
         raise DomainError(
             f"use_threads: needs an integer of at least 1, or None; got count={count!r}. "
             "Use 1 to stay in the calling thread."

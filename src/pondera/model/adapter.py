@@ -110,6 +110,42 @@ class Run:
     scores: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Path:
+    """Training along rising strengths of one bound, each point going on from the one before.
+
+    Args:
+        bound: "none", "l2", "decay", "l1", "elastic" or "group".
+        strengths: of each point; 0 is no bound.
+        steps: steps spent on each point.
+        weights: names of the parameters under the bound.
+        refit: freeze the zeros after the last point and train as many steps once more without shrinkage.
+    """
+
+    bound: str
+    strengths: tuple[float, ...]
+    steps: tuple[int, ...]
+    weights: tuple[str, ...]
+    refit: bool
+
+
+@dataclass(frozen=True)
+class PathPoint:
+    """Where one point of a path ends.
+
+    Args:
+        strength: of the bound.
+        scores: on each split asked for.
+        zeros: share of the bounded weights that are exactly 0.
+        units: share of their outputs (rows) that are 0 altogether.
+    """
+
+    strength: float
+    scores: tuple[float, ...]
+    zeros: float
+    units: float
+
+
 class AbstractAdapter(ABC):
     """What a framework must offer."""
 
@@ -179,6 +215,12 @@ class AbstractAdapter(ABC):
     @abstractmethod
     def train(self, model: Any, train: Split, splits: Sequence[Split], training: Training) -> Run:
         """Train the model in place and score it on the splits."""
+
+    @abstractmethod
+    def train_path(
+        self, model: Any, train: Split, splits: Sequence[Split], training: Training, path: Path
+    ) -> list[PathPoint]:
+        """Train the model in place along a path; a path that diverges ends early."""
 
     @abstractmethod
     def summary(self, model: Any) -> tuple[str, int]:

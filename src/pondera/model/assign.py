@@ -62,8 +62,8 @@ def _first_uses(network: Network) -> list[tuple[int, Use]]:
 
 def _weight_row(network: Network, index: int, scheme: str) -> Row:
     use = network.uses[index]
-    ruling = SCHEMES[scheme].rule(network, index)
     try:
+        ruling = SCHEMES[scheme].rule(network, index)
         std = ruling.law.std(use.shape, Axes(use.in_axes, use.out_axes))
     except ShapeError as fact:
         raise placed(use.name, fact) from None
@@ -92,7 +92,9 @@ def _also(network: Network, name: str) -> str:
 
 def _other_row(name: str, shape: tuple[int, ...], role: Role) -> Row:
     if role == "unused":
-        return Row(name, shape, role, None, "left as it was: the forward pass did not reach it")
+        return Row(
+            name, shape, role, None, "left as it was: the forward pass was not seen to use it"
+        )
     if role not in _SMALL:
         return Row(name, shape, role, None, "left as the framework made it: no rule for it here")
     factory, why = _SMALL[role]

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pondera.core.errors import missing
 
 if TYPE_CHECKING:
+    from pondera.report.bound_charts import bounds_chart as bounds_chart
+    from pondera.report.bound_charts import strengths_chart as strengths_chart
+    from pondera.report.bound_charts import zeros_chart as zeros_chart
     from pondera.report.charts import gradient_chart as gradient_chart
     from pondera.report.charts import losses_chart as losses_chart
     from pondera.report.charts import rates_chart as rates_chart
@@ -21,12 +24,15 @@ if TYPE_CHECKING:
     from pondera.report.page import write_page as write_page
     from pondera.report.race import race_chart as race_chart
     from pondera.report.terminal import answer_panel as answer_panel
+    from pondera.report.terminal import bounds_table as bounds_table
     from pondera.report.terminal import look_table as look_table
     from pondera.report.terminal import race_table as race_table
 
 # The module of each public name, and the extra that brings what it needs.
 _HOMES = {
     "answer_panel": ("terminal", "cli"),
+    "bounds_chart": ("bound_charts", "study"),
+    "bounds_table": ("terminal", "cli"),
     "gradient_chart": ("charts", "study"),
     "look_table": ("terminal", "cli"),
     "losses_chart": ("charts", "study"),
@@ -36,7 +42,9 @@ _HOMES = {
     "save_charts": ("figures", "study"),
     "signal_chart": ("charts", "study"),
     "spread_chart": ("charts", "study"),
+    "strengths_chart": ("bound_charts", "study"),
     "write_page": ("page", "study"),
+    "zeros_chart": ("bound_charts", "study"),
 }
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -1,4 +1,4 @@
-"""The starts of a study in their order, each with the marks by which every picture shows it."""
+"""The starts and the bounds of a study in their order, each with the marks by which pictures show it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHAPES = (
 
 @dataclass(frozen=True)
 class Arm:
-    """One start: its key in the result, its name in print, its place in the order."""
+    """One start or bound: its key in the result, its name in print, its place in the order."""
 
     key: str
     label: str
@@ -56,13 +56,30 @@ def arms_of(result: Mapping[str, Any]) -> tuple[Arm, ...]:
     race = result["race"]
     keys = [*race, *(key for key in result["looks"] if key not in race)]
     titles = {key: clipped(race.get(key, {}).get("title") or key) for key in keys}
+    return _told_apart(titles, result["answer"]["winner"], first=0)
+
+
+def bounds_of(result: Mapping[str, Any]) -> tuple[Arm, ...]:
+    """The bounds of a study; none where its second half was left out.
+
+    Their places go on where those of the starts end, so that no bound wears a start's marks.
+    """
+    half = result.get("bounds")
+    if not half:
+        return ()
+    titles = {key: clipped(entry["title"] or key) for key, entry in half["arms"].items()}
+    return _told_apart(titles, half["answer"]["winner"], first=len(arms_of(result)))
+
+
+def _told_apart(titles: Mapping[str, str], winner: str | None, *, first: int) -> tuple[Arm, ...]:
+    """Arms by their titles, each with its key behind it where another has the same."""
     shared = Counter(titles.values())
     return tuple(
         Arm(
             key=key,
             label=title if shared[title] == 1 else f"{title} ({key})",
             place=place,
-            winner=key == result["answer"]["winner"],
+            winner=key == winner,
         )
-        for place, (key, title) in enumerate(titles.items())
+        for place, (key, title) in enumerate(titles.items(), first)
     )

@@ -6,19 +6,20 @@ A caption is one sentence. Notes say what a reader must know to read the picture
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import log
 
 from pondera.report.arms import Arm, arms_of
 from pondera.report.axes import finite, log_axis
+from pondera.report.lanes import fate, race_axis, race_lanes
 from pondera.report.rows import (
     MOST_LAYERS,
     Result,
+    Row,
     curve_rows,
-    fate,
     grid_rows,
     layers_of,
     loss_ceiling,
-    race_axis,
 )
 from pondera.report.scores import Score
 from pondera.report.wording import change, counted, listed, number, percent
@@ -95,8 +96,13 @@ def layer_notes(result: Result, field: str) -> list[str]:
 
 def race_caption(result: Result) -> str:
     """How to read a lane."""
-    covers = [entry["coverage"] for entry in result["race"].values() if entry["coverage"]]
     seeds = counted(len(result["setting"]["fresh_seeds"]), "fresh seed")
+    return dots_caption(result["race"].values(), seeds)
+
+
+def dots_caption(entries: Iterable[Row], seeds: str) -> str:
+    """What dots, bar and band of a lane are."""
+    covers = [entry["coverage"] for entry in entries if entry["coverage"]]
     if not covers:
         return f"Each dot is one run from one of {seeds}, and the bar is their median."
     return (
@@ -113,17 +119,16 @@ def race_notes(result: Result) -> list[str]:
         notes.append(f"Chance, {Score.of(result)(chance)}, lies beyond the left edge.")
     if axis.clips:
         notes.append("Scores far below chance stand at the left edge.")
-    return notes + _lost(result)
+    return notes + lost((lane.label, lane.entry) for lane in race_lanes(result))
 
 
-def _lost(result: Result) -> list[str]:
-    """The starts that did not race to the end, by what became of them; why is in the table."""
+def lost(lanes: Iterable[tuple[str, Row]]) -> list[str]:
+    """Who did not race to the end, by what became of them; why is in the table."""
     fates: dict[str, list[str]] = {}
-    for arm in arms_of(result):
-        entry = result["race"].get(arm.key)
-        if entry and fate(entry):
+    for label, entry in lanes:
+        if fate(entry):
             status = "some runs diverged" if entry["status"] == "ran" else entry["status"]
-            fates.setdefault(status, []).append(arm.label)
+            fates.setdefault(status, []).append(label)
     return [f"{status.capitalize()}: {listed(labels)}." for status, labels in fates.items()]
 
 

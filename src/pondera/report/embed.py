@@ -49,7 +49,7 @@ def embedded_charts(result: Result, figures: Iterable[Figure]) -> dict[str, Any]
         spec = figure.chart(result, theme=PAGE, standalone=False).to_dict()
         spec.pop("$schema")  # an address that nothing needs
         names = _lift_rows(spec, rows)
-        specs[figure.name] = {"rows": sorted(names), "spec": spec}
+        specs[figure.name] = {"group": figure.group, "rows": sorted(names), "spec": spec}
     return {"rows": rows, "figures": specs}
 
 

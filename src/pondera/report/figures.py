@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import vl_convert
 
-from pondera.report import captions, charts, race
+from pondera.report import bound_captions, bound_charts, captions, charts, race
+from pondera.report.arms import bounds_of
 from pondera.report.axes import finite
+from pondera.report.bounds import path_rows
 from pondera.report.rows import Result, curve_rows, grid_rows, layer_rows
 from pondera.report.theme import LIGHT, Theme
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture: its name in files and links, its heading, and what makes it."""
+    """One picture: its name in files and links, its heading, what makes it, and whose marks it shows."""
 
     name: str
     title: str
     chart: Callable[..., alt.LayerChart]
     caption: Callable[[Result], str]
     notes: Callable[[Result], list[str]]
+    group: Literal["starts", "bounds"] = "starts"
 
     def spoken(self, result: Result) -> str:
         """What a reader who cannot see the picture is told of it."""
@@ -68,10 +71,34 @@ RATES = Figure(
     captions.rates_caption,
     captions.rates_notes,
 )
+BOUNDS = Figure(
+    "bounds",
+    "What each bound ends with",
+    bound_charts.bounds_chart,
+    bound_captions.bounds_caption,
+    bound_captions.bounds_notes,
+    "bounds",
+)
+STRENGTHS = Figure(
+    "strengths",
+    "How strong",
+    bound_charts.strengths_chart,
+    bound_captions.strengths_caption,
+    bound_captions.strengths_notes,
+    "bounds",
+)
+ZEROS = Figure(
+    "zeros",
+    "Weights that became exactly zero",
+    bound_charts.zeros_chart,
+    bound_captions.zeros_caption,
+    bound_captions.zeros_notes,
+    "bounds",
+)
 
 
 def figures(result: Result) -> tuple[Figure, ...]:
-    """The pictures for which the result has numbers; the race is shown even when all was lost."""
+    """The pictures for which the result has numbers; both races are shown even when all was lost."""
     layers = layer_rows(result)
     measured = {
         SPREAD: finite(row["spread"] for row in layers),
@@ -81,7 +108,23 @@ def figures(result: Result) -> tuple[Figure, ...]:
         RATES: grid_rows(result)[0],
     }
     raced = (RACE,) if result["race"] else ()
-    return raced + tuple(figure for figure, numbers in measured.items() if numbers)
+    return (*raced, *_with_numbers(measured), *_of_bounds(result))
+
+
+def _of_bounds(result: Result) -> tuple[Figure, ...]:
+    """The pictures of the second half, if there was one."""
+    if not bounds_of(result):
+        return ()
+    rows = path_rows(result)
+    by_strength = {
+        STRENGTHS: finite(row["at"] for row in rows),
+        ZEROS: finite(row["zeros"] for row in rows),
+    }
+    return (BOUNDS, *_with_numbers(by_strength))
+
+
+def _with_numbers(measured: Mapping[Figure, Sized]) -> tuple[Figure, ...]:
+    return tuple(figure for figure, numbers in measured.items() if numbers)
 
 
 def save_charts(result: Result, folder: Path | str, *, theme: Theme = LIGHT) -> list[Path]:

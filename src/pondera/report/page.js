@@ -1,9 +1,9 @@
 "use strict";
-// Draws the page's charts, and lets its legends pick starts in all of them at once.
+// Draws the page's charts, and lets its legends pick starts, or bounds, in all of theirs at once.
 {
   const study = JSON.parse(document.getElementById("study").textContent);
   const views = new Map();
-  const picked = new Set();
+  const picked = { starts: new Set(), bounds: new Set() };
 
   async function draw(box) {
     const { rows, spec } = study.figures[box.dataset.figure];
@@ -36,16 +36,28 @@
   }
 
   function show() {
-    document.body.classList.toggle("picking", picked.size > 0);
-    for (const button of document.querySelectorAll("[data-arm]")) {
-      button.setAttribute("aria-pressed", String(picked.has(button.dataset.arm)));
+    for (const legend of document.querySelectorAll("[data-group]")) {
+      const shown = picked[legend.dataset.group];
+      legend.classList.toggle("picking", shown.size > 0);
+      for (const button of legend.querySelectorAll("[data-arm]")) {
+        button.setAttribute("aria-pressed", String(shown.has(button.dataset.arm)));
+      }
+      legend.querySelector("[data-all]").hidden = shown.size === 0;
     }
-    for (const button of document.querySelectorAll("[data-all]")) button.hidden = picked.size === 0;
-    for (const view of views.values()) view.signal("picked", [...picked]).runAsync();
+    for (const [name, view] of views) {
+      view.signal("picked", [...picked[study.figures[name].group]]).runAsync();
+    }
   }
 
-  function pick(label) {
-    if (!picked.delete(label)) picked.add(label);
+  function pick(button) {
+    const shown = picked[button.closest("[data-group]").dataset.group];
+    if ("all" in button.dataset) shown.clear();
+    else if (!shown.delete(button.dataset.arm)) shown.add(button.dataset.arm);
+    show();
+  }
+
+  function pickAll() {
+    for (const shown of Object.values(picked)) shown.clear();
     show();
   }
 
@@ -77,13 +89,12 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
-    if ("arm" in button.dataset) pick(button.dataset.arm);
-    if ("all" in button.dataset) { picked.clear(); show(); }
+    if ("arm" in button.dataset || "all" in button.dataset) pick(button);
     if ("copy" in button.dataset) copy(button);
     if ("save" in button.dataset) save(button.dataset.save);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && picked.size) { picked.clear(); show(); }
+    if (event.key === "Escape") pickAll();
   });
   drawAll();
 }

@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pondera.core.errors import DomainError
-from pondera.report import tables
-from pondera.report.arms import arms_of
+from pondera.report import bound_tables, tables
+from pondera.report.arms import arms_of, bounds_of
 from pondera.report.embed import content_policy, embedded_charts, script_json, vega_bundle
 from pondera.report.figures import Figure, figures
 from pondera.report.rows import Result
@@ -72,11 +72,12 @@ def page(result: Result) -> str:
     scripts, shown = [vega_bundle(), _source("page.js")], figures(result)
     return _template().render(
         answer=result["answer"],
-        arms=arms_of(result),
+        bounds=_second_half(result),
         charts=script_json(embedded_charts(result, shown)),
         contrast=tables.contrast(result),
         figures={figure.name: _told(figure, result) for figure in shown},
-        interval=tables.interval_heading(result),
+        groups={"starts": arms_of(result), "bounds": bounds_of(result)},
+        interval=tables.interval_heading(result["race"].values()),
         looks=tables.looks(result),
         outlines=_OUTLINES,
         policy=content_policy(scripts),
@@ -84,6 +85,7 @@ def page(result: Result) -> str:
         score=result["setting"]["score"],
         scripts=scripts,
         setting=tables.setting_list(result),
+        snippet=bound_tables.snippet(result),
         style=_style(),
         tied=tables.tied(result),
     )
@@ -100,10 +102,25 @@ def _template() -> Any:
     return environment.get_template("page.html.jinja")
 
 
+def _second_half(result: Result) -> dict[str, Any] | None:
+    """What is said of the bounds; none where they were not studied."""
+    if not bounds_of(result):
+        return None
+    return {
+        "answer": result["bounds"]["answer"],
+        "contrast": bound_tables.bound_contrast(result),
+        "sure": bound_tables.gain_is_sure(result),
+        "course": bound_tables.course(result),
+        "interval": tables.interval_heading(result["bounds"]["arms"].values()),
+        "standings": bound_tables.bound_standings(result),
+    }
+
+
 def _told(figure: Figure, result: Result) -> dict[str, Any]:
     """A picture's words."""
     return {
         "name": figure.name,
+        "group": figure.group,
         "title": figure.title,
         "caption": figure.caption(result),
         "notes": figure.notes(result),

@@ -8,13 +8,14 @@ from typing import Any
 import altair as alt
 
 from pondera.report.axes import ScoreAxis
-from pondera.report.rows import LANE_HEAD, Result, lane_rows, race_axis, run_rows
+from pondera.report.lanes import LANE_HEAD, dot_rows, lane_rows, race_axis, race_lanes
+from pondera.report.rows import Result
 from pondera.report.scores import Score
 from pondera.report.stage import Stage, rows_named
 from pondera.report.theme import LIGHT, Theme
 
 _LANE = 54  # pixels
-_NAME_WIDTH = "width * (datum.ran && datum.fate ? 0.42 : 0.7)"  # the rest is the median's
+_NAME_WIDTH = "max(0.42 * width, width - 8 * length(datum.words) - 12)"  # the rest is the median's
 
 
 def race_chart(result: Result, *, theme: Theme = LIGHT, standalone: bool = True) -> alt.LayerChart:
@@ -23,35 +24,44 @@ def race_chart(result: Result, *, theme: Theme = LIGHT, standalone: bool = True)
     A start that diverged or was left out keeps its lane, and the lane says so.
     """
     stage, axis = Stage.of(result, theme, standalone, named=True), race_axis(result)
-    setting, count = result["setting"], max(1, len(result["race"]))
-    lanes = _Lanes(
+    setting, score, raced = result["setting"], Score.of(result), race_lanes(result)
+    lanes = Lanes(
         stage,
         axis,
-        count,
-        Score.of(result),
-        starts=rows_named("lanes", lane_rows(result, axis)),
-        runs=rows_named("runs", run_rows(result, axis)),
+        max(1, len(raced)),
+        score,
+        "start",
+        rows=rows_named("lanes", lane_rows(raced, axis, score)),
+        runs=rows_named("runs", dot_rows(raced, axis, score)),
+        title=f"{score.name} on the test rows",
     )
     layers = [*lanes.chance(setting["chance"]["score"]), *lanes.words(), *lanes.marks()]
     title = f"Test {setting['score']}, each start at its best learning rate"
-    return stage.framed(layers, title, _LANE * count)
+    return stage.framed(layers, title, lanes.height)
 
 
 @dataclass(frozen=True)
-class _Lanes:
+class Lanes:
     """The lanes, from the top down, and what is drawn in them."""
 
     stage: Stage
     axis: ScoreAxis
     count: int
     score: Score
-    starts: alt.InlineData
+    noun: str  # what has a lane each
+    rows: alt.InlineData
     runs: alt.InlineData
+    title: str  # of the axis
+
+    @property
+    def height(self) -> int:
+        """Of all lanes, in pixels."""
+        return _LANE * self.count
 
     def across(self, field: str) -> alt.X:
         """Where a score lies."""
         return (
-            alt.X(f"{field}:Q", title=f"{self.score.name} on the test rows")
+            alt.X(f"{field}:Q", title=self.title)
             .scale(domain=[self.axis.low, self.axis.high], nice=False, zero=False)
             .axis(tickCount=6, format=self.score.axis_format)
         )
@@ -64,7 +74,7 @@ class _Lanes:
         """A dashed rule in each lane at the score of a constant guess, named above the lanes."""
         if chance is None or not self.axis.shows_chance:
             return []
-        base = alt.Chart(self.starts).transform_calculate(
+        base = alt.Chart(self.rows).transform_calculate(
             at=repr(float(chance)), head=f"datum.top + {LANE_HEAD}", foot="datum.top + 1"
         )
         left = chance - self.axis.low < (self.axis.high - self.axis.low) / 2
@@ -80,7 +90,7 @@ class _Lanes:
 
     def words(self) -> list[alt.Chart]:
         """Above each lane its name and its median; in the lane of a lost start, why."""
-        theme, base = self.stage.theme, alt.Chart(self.starts)
+        theme, base = self.stage.theme, alt.Chart(self.rows)
         rules = base.mark_rule(stroke=theme.line).encode(y=self.down("top"))
         heads = base.encode(y=self.down("head"), opacity=self.stage.opacity())
         names = heads.mark_text(
@@ -101,16 +111,20 @@ class _Lanes:
             ),
         ]
 
-    def marks(self) -> list[alt.Chart]:
-        """The interval as a band, the seeds as dots, the median as a bar across them."""
-        tips = [
-            alt.Tooltip("arm:N", title="start"),
+    @property
+    def tips(self) -> list[alt.Tooltip]:
+        """What is said of a lane as a whole."""
+        return [
+            alt.Tooltip("arm:N", title=self.noun),
             alt.Tooltip("middle:N", title="median"),
             alt.Tooltip("interval:N", title="interval"),
-            alt.Tooltip("fate:N", title="lost"),
+            alt.Tooltip("remark:N", title="runs"),
         ]
+
+    def marks(self) -> list[alt.Chart]:
+        """The interval as a band, the seeds as dots, the median as a bar across them."""
         lane: dict[str, Any] = {"y": self.down("lane"), "color": self.stage.colour()}
-        base = alt.Chart(self.starts).transform_filter("datum.ran").encode(tooltip=tips, **lane)
+        base = alt.Chart(self.rows).transform_filter("datum.ran").encode(tooltip=self.tips, **lane)
         band = base.mark_rule(strokeWidth=14).encode(
             x=self.across("low"), x2="high:Q", opacity=self.stage.opacity(0.22)
         )
@@ -121,7 +135,7 @@ class _Lanes:
 
     def _dots(self, lane: dict[str, Any]) -> alt.Chart:
         tips = [
-            alt.Tooltip("arm:N", title="start"),
+            alt.Tooltip("arm:N", title=self.noun),
             alt.Tooltip("seed:N", title="seed"),
             alt.Tooltip("score:N", title=self.score.name),
         ]

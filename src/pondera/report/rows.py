@@ -19,8 +19,6 @@ Row: TypeAlias = dict[str, Any]
 
 MOST_LAYERS = 100  # drawn per arm; a page of 20 arms then stays below 3 MB
 MOST_STEPS = 200
-LANE_HEAD, LANE_MIDDLE = 0.36, 0.66  # of a lane's height: its words end, its dots lie
-_ASIDE = (0.0, 0.11, -0.11, 0.06, -0.06)
 _RUNAWAY = 30.0
 _MARKERS = 6  # points with a shape on each line, enough to tell lines apart
 
@@ -80,75 +78,6 @@ def _layer_row(arm: Arm, layer: Row, *, marked: bool) -> Row:
     }
 
 
-def race_axis(result: Result) -> ScoreAxis:
-    """The axis that shows every run of the race."""
-    entries = result["race"].values()
-    scores = [run["test_score"] for entry in entries for run in entry["runs"]]
-    medians = [entry["median"] for entry in entries]
-    return score_axis([*scores, *medians], result["setting"]["chance"]["score"])
-
-
-def run_rows(result: Result, axis: ScoreAxis) -> list[Row]:
-    """A row per finished run: its score, and its place in the arm's lane.
-
-    Dots of one lane step aside in a fixed pattern, so that equal scores stay visible.
-    """
-    rows: list[Row] = []
-    for arm in arms_of(result):
-        runs = [run for run in _runs(result, arm) if run["test_score"] is not None]
-        for place, run in enumerate(sorted(runs, key=lambda run: run["test_score"])):
-            rows.append(
-                {
-                    "arm": arm.label,
-                    "seed": run["seed"],
-                    "score": Score.of(result)(run["test_score"]),
-                    "at": max(run["test_score"], axis.low),
-                    "lane": arm.place + LANE_MIDDLE + _ASIDE[place % len(_ASIDE)],
-                }
-            )
-    return rows
-
-
-def _runs(result: Result, arm: Arm) -> list[Row]:
-    return result["race"].get(arm.key, {}).get("runs", [])
-
-
-def lane_rows(result: Result, axis: ScoreAxis) -> list[Row]:
-    """A row per arm that was to race: its lane, median and interval, and what went wrong."""
-    return [
-        _lane_row(arm, entry, axis, Score.of(result))
-        for arm in arms_of(result)
-        if (entry := result["race"].get(arm.key))
-    ]
-
-
-def _lane_row(arm: Arm, entry: Row, axis: ScoreAxis, score: Score) -> Row:
-    placed = {
-        edge: None if entry[edge] is None else max(entry[edge], axis.low)
-        for edge in ("median", "low", "high")
-    }
-    ran, lost = entry["median"] is not None, fate(entry)
-    return placed | {
-        "arm": arm.label,
-        "top": arm.place,
-        "head": arm.place + 0.2,
-        "lane": arm.place + LANE_MIDDLE,
-        "middle": score(entry["median"]),
-        "words": " · ".join(filter(None, [lost, score(entry["median"])])) if ran else "",
-        "interval": score.interval(entry),
-        "fate": lost,
-        "ran": ran,
-    }
-
-
-def fate(entry: Row) -> str:
-    """What kept a start from finishing all its runs; empty where nothing did."""
-    lost = sum(run["test_score"] is None for run in entry["runs"])
-    if entry["status"] == "ran":
-        return f"{lost} of {len(entry['runs'])} diverged" if lost else ""
-    return f"{entry['status']}: {entry['why']}" if entry["why"] else entry["status"]
-
-
 def grid_rows(result: Result) -> tuple[list[Row], GridAxis]:
     """A row per arm and learning rate that was tried, and the axis that shows them.
 
@@ -205,6 +134,10 @@ def _grid_place(trial: Row, axis: GridAxis, crossed: Counter[float], score: Scor
     step = trial["diverged_at"]
     outcome = "diverged" if step is None else f"diverged at step {step}"
     return {"at": None, "cross": height, "outcome": outcome, "marked": True}
+
+
+def _runs(result: Result, arm: Arm) -> list[Row]:
+    return result["race"].get(arm.key, {}).get("runs", [])
 
 
 def curve_rows(result: Result) -> list[Row]:

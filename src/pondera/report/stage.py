@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 
-from pondera.report.arms import Arm, arms_of
+from pondera.report.arms import Arm, arms_of, bounds_of
 from pondera.report.axes import LogAxis
 from pondera.report.rows import Result, Row
 from pondera.report.theme import Theme, vega_config
@@ -30,8 +30,15 @@ class Stage:
 
     @classmethod
     def of(cls, result: Result, theme: Theme, standalone: bool, *, named: bool = False) -> Stage:
-        """The stage for the charts of `result`."""
+        """The stage for the charts of the starts."""
         return cls(arms_of(result), theme, standalone, named)
+
+    @classmethod
+    def of_bounds(
+        cls, result: Result, theme: Theme, standalone: bool, *, named: bool = False
+    ) -> Stage:
+        """The stage for the charts of the bounds."""
+        return cls(bounds_of(result), theme, standalone, named)
 
     @property
     def has_legend(self) -> bool:
@@ -43,17 +50,19 @@ class Stage:
         return self._by_arm(alt.Color, [self.theme.series[arm.series] for arm in self.arms])
 
     def dash(self) -> alt.StrokeDash:
-        """The stroke of each arm's line."""
-        return self._by_arm(alt.StrokeDash, [list(arm.dash) for arm in self.arms])
+        """The stroke of each arm's line; in a legend it would only fray the points."""
+        marks = [list(arm.dash) for arm in self.arms]
+        return self._by_arm(alt.StrokeDash, marks, legend=None)
 
     def shape(self) -> alt.Shape:
         """The shape of each arm's points."""
         return self._by_arm(alt.Shape, [arm.shape for arm in self.arms])
 
-    def _by_arm(self, channel: Any, marks: list[Any]) -> Any:
+    def _by_arm(self, channel: Any, marks: list[Any], **settings: Any) -> Any:
         legend = alt.Legend(symbolLimit=60) if self.has_legend else None
+        settings = {"legend": legend} | settings
         labels = [arm.label for arm in self.arms]
-        return channel("arm:N", legend=legend).scale(domain=labels, range=marks)
+        return channel("arm:N", **settings).scale(domain=labels, range=marks)
 
     def thickness(self) -> alt.StrokeWidthValue:
         """The winner's line is the widest."""
@@ -134,14 +143,24 @@ def log_y(axis: LogAxis, title: str) -> alt.Y:
     return (
         alt.Y("at:Q")
         .scale(type="log", domain=[axis.low, axis.high], nice=False)
-        .axis(headed(title, values=list(axis.labels), labelExpr=_tick_labels(axis)))
+        .axis(headed(title, values=list(axis.labels), labelExpr=_tick_labels(axis.labels)))
     )
 
 
-def _tick_labels(axis: LogAxis) -> str:
+def log_x(axis: LogAxis, title: str, *, zero: str) -> alt.X:
+    """A logarithmic width with a name for its zero; the field `across` holds what is drawn."""
+    labels = axis.labels | ({axis.low: zero} if axis.holds_zero else {})
+    return (
+        alt.X("across:Q", title=title)
+        .scale(type="log", domain=[axis.low, axis.high], nice=False)
+        .axis(grid=False, values=list(labels), labelExpr=_tick_labels(labels))
+    )
+
+
+def _tick_labels(labels: Mapping[float, str]) -> str:
     """Vega expression that finds a tick's label by the tick, written as d3 writes it."""
     named = {}
-    for tick, label in axis.labels.items():
+    for tick, label in labels.items():
         mantissa, exponent = f"{tick:.1e}".split("e")
         named[f"{mantissa}e{int(exponent):+d}"] = label
     return f"{json.dumps(named, ensure_ascii=False)}[format(datum.value, '.1e')]"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pondera.report.arms import Arm, arms_of
-from pondera.report.rows import Result, Row, fate, layers_of, shape_text, spaced
+from pondera.report.lanes import fate
+from pondera.report.rows import Result, Row, layers_of, shape_text, spaced
 from pondera.report.scores import Score
 from pondera.report.wording import ABSENT, counted, listed, number, percent
 
@@ -35,21 +37,21 @@ def contrast(result: Result) -> list[dict[str, str]]:
     return [*pair, gained]
 
 
-def interval_heading(result: Result) -> str:
-    """What stands over the intervals: how sure they are, if all are equally."""
-    coverage = _coverage(result)
-    return "Interval" if coverage is None else f"{percent(coverage)} interval"
+def interval_heading(entries: Iterable[Row]) -> str:
+    """What stands over the intervals of these entries: how sure they are, if all are equally."""
+    sure = coverage(entries)
+    return "Interval" if sure is None else f"{percent(sure)} interval"
 
 
-def _coverage(result: Result) -> float | None:
-    """The coverage that all intervals of the race share; None if they differ."""
-    coverages = {entry["coverage"] for entry in result["race"].values() if entry["coverage"]}
+def coverage(entries: Iterable[Row]) -> float | None:
+    """The coverage that all intervals share; None if they differ."""
+    coverages = {entry["coverage"] for entry in entries if entry["coverage"]}
     return coverages.pop() if len(coverages) == 1 else None
 
 
 def standings(result: Result) -> list[dict[str, Any]]:
     """A row per start of the race."""
-    score, sure = Score.of(result), _coverage(result) is None
+    score, sure = Score.of(result), coverage(result["race"].values()) is None
     return [
         {
             "arm": arm,

@@ -84,17 +84,9 @@ def vega_config(theme: Theme) -> dict[str, Any]:
         "padding": 5 if theme is PAGE else 16,
         "range": {"category": list(theme.series)},
         "view": {"stroke": None},
-        "axis": {
-            "domain": False,
-            "gridColor": theme.line,
-            "labelColor": theme.muted,
-            "labelFontSize": 12,
-            "labelPadding": 6,
-            "ticks": False,
-            "titleColor": theme.muted,
-            "titleFontSize": 12,
-            "titleFontWeight": "normal",
-        },
+        "text": {"fill": theme.muted, "fontSize": 12},
+        "rule": {"stroke": theme.muted},
+        "axis": _axis(theme),
         "legend": {
             "labelColor": theme.ink,
             "labelFontSize": 12,
@@ -103,15 +95,26 @@ def vega_config(theme: Theme) -> dict[str, Any]:
             "symbolStrokeWidth": 2,
             "title": None,
         },
-        "text": {"fill": theme.muted, "fontSize": 12},
-        "rule": {"stroke": theme.muted},
         "title": {
             "anchor": "start",
             "color": theme.ink,
             "fontSize": 16,
             "fontWeight": 600,
             "offset": 20,
-            "subtitleColor": theme.muted,
-            "subtitleFontSize": 12,
         },
+    }
+
+
+def _axis(theme: Theme) -> dict[str, Any]:
+    """Axes that are no more than a grid and its labels."""
+    return {
+        "domain": False,
+        "gridColor": theme.line,
+        "labelColor": theme.muted,
+        "labelFontSize": 12,
+        "labelPadding": 6,
+        "ticks": False,
+        "titleColor": theme.muted,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
     }

@@ -60,6 +60,21 @@ def percent(share: float) -> str:
     return f"{min(round(100 * share, 1), 99.9):g}%"
 
 
+def share(part: float | None) -> str:
+    """A share of 1 in per cent, neither rounded to none nor to all; a dash for none.
+
+    >>> share(0.1896), share(0.00055), share(0.0), share(0.9999), share(None)
+    ('19.0%', '<0.1%', '0%', '>99.9%', '–')
+    """
+    if part is None:
+        return ABSENT
+    if part in (0, 1):
+        return f"{100 * part:.0f}%"
+    if 0.0005 <= part <= 0.9995:
+        return f"{100 * part:.1f}%"
+    return "<0.1%" if part < 0.5 else ">99.9%"
+
+
 def listed(names: Sequence[str], most: int = 4) -> str:
     """Names as a phrase; those beyond `most` are counted.
 

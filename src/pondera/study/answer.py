@@ -28,8 +28,7 @@ def answer(plan: Plan, found: Outcomes, setting: Mapping[str, Any]) -> dict[str,
         The answer, as JSON holds it.
     """
     finished = {a.name: runs for a in plan.arms if (runs := plan.runs(a.name, found))}
-    held = {name: median(scores(runs, "validation")) for name, runs in finished.items()}
-    winner = max(held, key=lambda name: (held[name], name == _BASELINE))  # of equals, no change
+    winner = best_start(plan, found)
     against = _BASELINE if _BASELINE in finished and winner != _BASELINE else None
     gain = _gain(plan, found, winner, against) if against else None
     tied = [n for n in finished if n != winner and _tied(plan, found, winner, n)]
@@ -43,6 +42,13 @@ def answer(plan: Plan, found: Outcomes, setting: Mapping[str, Any]) -> dict[str,
         "not_claimed": _not_claimed(plan, found, winner, tied, setting),
         "snippet": snippet(winner),
     }
+
+
+def best_start(plan: Plan, found: Outcomes) -> str:
+    """The start with the best median validation score on fresh seeds; of equals, the framework's own."""
+    finished = {a.name: runs for a in plan.arms if (runs := plan.runs(a.name, found))}
+    held = {name: median(scores(runs, "validation")) for name, runs in finished.items()}
+    return max(held, key=lambda name: (held[name], name == _BASELINE))
 
 
 def snippet(arm: str) -> str:
@@ -85,7 +91,9 @@ def _loss_words(loss: float | None, chance: float, score: str) -> str:
     name = "ln(classes)" if classes else "that of the mean"
     if loss is None:
         return "The initial loss is not finite."
-    large = "the outputs are too large" + ("" if classes else ", or the targets' mean is far from 0")
+    large = "the outputs are too large" + (
+        "" if classes else ", or the targets' mean is far from 0"
+    )
     ratio = "as it should be" if loss < 1.2 * chance else large
     return f"The initial loss is {loss:.4g}; chance, {name}, is {chance:.4g}: {ratio}."
 
@@ -125,13 +133,15 @@ def _tied(plan: Plan, found: Outcomes, winner: str, other: str) -> bool:
     return gain.low <= 0
 
 
-def _shown(number: float, score: str) -> str:
+def shown(number: float, score: str) -> str:
+    """A score in words."""
     if math.isinf(number):
         return "diverged"
     return f"{number:.1%}" if score == "accuracy" else f"{number:.3f}"
 
 
-def _points(number: float, score: str) -> str:
+def points_of(number: float, score: str) -> str:
+    """A difference of scores in words."""
     return f"{100 * number:+.1f} points" if score == "accuracy" else f"{number:+.3f}"
 
 
@@ -140,7 +150,7 @@ def _headline(
 ) -> str:
     score = setting["score"]
     reached = (
-        f"{_shown(median(scores(runs, 'test')), score)} test {score} (median of {len(runs)} seeds)"
+        f"{shown(median(scores(runs, 'test')), score)} test {score} (median of {len(runs)} seeds)"
     )
     if winner == _BASELINE:
         return f"Keep the framework's own start: {reached}; none of the others did better."
@@ -149,7 +159,7 @@ def _headline(
         return f"Start with {title}: {reached}."
     if math.isinf(gain.median):
         return f"Start with {title}: {reached}; the framework's own start diverged."
-    return f"Start with {title}: {reached}, {_points(gain.median, score)} against the framework's own start."
+    return f"Start with {title}: {reached}, {points_of(gain.median, score)} against the framework's own start."
 
 
 def _claims(
@@ -164,14 +174,14 @@ def _claims(
     best = summary(scores(plan.runs(winner, found), "test"))
     said = [
         f"{ARMS[winner].title} at learning rate {plan.rate(winner, found):g}: median test {score} "
-        f"{_shown(best.median, score)}, {best.coverage:.1%} interval of the median "
-        f"{_shown(best.low, score)} to {_shown(best.high, score)} over {seeds} fresh seeds."
+        f"{shown(best.median, score)}, {best.coverage:.1%} interval of the median "
+        f"{shown(best.low, score)} to {shown(best.high, score)} over {seeds} fresh seeds."
     ]
     if gain is not None and not math.isinf(gain.median):
         said.append(
             f"Against the framework's own start, each at its own best rate and seed by seed on the same "
-            f"batches: {_points(gain.median, score)} ({gain.coverage:.1%} interval "
-            f"{_points(gain.low, score)} to {_points(gain.high, score)})."
+            f"batches: {points_of(gain.median, score)} ({gain.coverage:.1%} interval "
+            f"{points_of(gain.low, score)} to {points_of(gain.high, score)})."
         )
     gone = [a.title for a in plan.arms if plan.rate(a.name, found) is None]
     if gone:

@@ -20,8 +20,11 @@ from pondera import __version__
 from pondera.core.errors import DomainError, ShapeError, unknown
 from pondera.model.adapter import AbstractAdapter, Optimizer
 from pondera.model.dispatch import adapter_by_name
-from pondera.study.answer import answer, look_words
+from pondera.study.answer import answer, best_start, look_words
 from pondera.study.arms import Arm, chosen_arms
+from pondera.study.boundaries import BOUND_ARMS
+from pondera.study.bounds import BoundPlan
+from pondera.study.bounds_answer import bounds_result
 from pondera.study.pool import Workers
 from pondera.study.race import Plan, entry, left_out
 from pondera.study.store import Store
@@ -37,6 +40,7 @@ RATES: Final = {
 }
 _FRAMEWORK: Final = "torch"
 _CURVE_POINTS: Final = 40
+_BOUND_SEEDS: Final = 3
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 
@@ -56,6 +60,7 @@ class Settings:
         fresh_seeds: runs at the chosen rate, ≥ 2.
         optimizer: "sgd" (momentum 0.9) or "adamw".
         workers: parallel processes; 0 for one per core.
+        bounds: whether the second half is studied too: penalties and decay on few rows.
     """
 
     model: str = DEFAULT_MODEL
@@ -68,6 +73,7 @@ class Settings:
     fresh_seeds: int = 6
     optimizer: Optimizer = "sgd"
     workers: int = 0
+    bounds: bool = True
 
 
 def study(
@@ -92,20 +98,22 @@ def study(
     arms = chosen_arms(settings.arms)
     adapter = adapter_by_name(_FRAMEWORK)
     task = load_task(settings.data_path, adapter, seed=settings.seed)
-    subject = subject_of(_work(settings, task), adapter, seed=settings.seed)
+    subject = subject_of(work_of(settings, task), adapter, seed=settings.seed)
     able, unable = able_arms(arms, subject.network)
     plan = _plan(settings, able)
-    store = Store(folder / STORE, fingerprint=_fingerprint(settings, subject, adapter))
+    store = Store(folder / STORE, fingerprint=fingerprint(settings, subject, adapter))
     try:
         found = store.load()
         resumed = set(found)
-        jobs = _run(plan, subject.work, found, store, settings.workers or _cores(), progress)
+        count = settings.workers or _cores()
+        jobs = _run(plan, subject.work, found, store, count, settings.bounds, progress)
     except (DomainError, ShapeError):
         store.forget()  # an error leaves nothing behind
         raise
     finally:
         store.close()
     setting = _setting(settings, subject, plan, adapter)
+    bounds = _bound_plan(plan, found) if settings.bounds else None
     return {
         "schema": 1,
         "pondera": __version__,
@@ -117,9 +125,10 @@ def study(
             for arm in arms
         },
         "answer": answer(plan, found, setting),
+        "bounds": None if bounds is None else bounds_result(bounds, found, setting),
         "times": {
             "seconds": round(time.perf_counter() - begun, 1),
-            "runs": sum(job.what == "run" for job in jobs),
+            "runs": sum(job.what != "look" for job in jobs),
             "resumed": sum(job in resumed for job in jobs),
         },
     }
@@ -151,7 +160,8 @@ def _check(settings: Settings) -> None:
             )
 
 
-def _work(settings: Settings, task: Task) -> Work:
+def work_of(settings: Settings, task: Task) -> Work:
+    """What every job of a study shares."""
     every = max(1, settings.steps // _CURVE_POINTS)
     curve = tuple(sorted({*range(0, settings.steps, every), settings.steps - 1}))
     return Work(
@@ -172,7 +182,7 @@ def _plan(settings: Settings, able: tuple[Arm, ...]) -> Plan:
     return Plan(able, rates, settings.seed, tuple(range(first, first + settings.fresh_seeds)))
 
 
-def _fingerprint(settings: Settings, subject: Subject, adapter: AbstractAdapter) -> str:
+def fingerprint(settings: Settings, subject: Subject, adapter: AbstractAdapter) -> str:
     """Hash of whatever decides an outcome: runs of another model or data are never taken for these."""
     digest, task = hashlib.sha256(), subject.work.task
     choices = {k: v for k, v in asdict(settings).items() if k in ("model", "seed", "steps")}
@@ -195,14 +205,20 @@ def _run(
     found: dict[Job, Outcome],
     store: Store,
     count: int,
+    bounds: bool,
     progress: Progress,
 ) -> list[Job]:
     """All jobs of the plan, done or found done before."""
-    phases = (
+    phases = [
         ("looking at the starts", plan.looks),
         ("learning rates", plan.grid),
         ("fresh seeds", lambda: plan.fresh(found)),
-    )
+    ]
+    if bounds:
+        phases += [
+            ("paths of bounds", lambda: _bound_plan(plan, found).paths()),
+            ("refits", lambda: _bound_plan(plan, found).refits(found)),
+        ]
     done = list[Job]()
     with Workers(work, count) as workers:
         for phase, planned in phases:
@@ -216,6 +232,15 @@ def _run(
                 progress(phase, len(jobs) - len(missing) + k, len(jobs))
             _need_a_finisher(phase, jobs, found, plan)
     return done
+
+
+def _bound_plan(plan: Plan, found: dict[Job, Outcome]) -> BoundPlan:
+    """Every bound from the winning start, at its rate, on the first fresh seeds."""
+    start = best_start(plan, found)
+    rate = plan.rate(start, found)
+    if rate is None:
+        raise AssertionError("a winner without a rate")
+    return BoundPlan(start, rate, plan.fresh_seeds[:_BOUND_SEEDS], tuple(BOUND_ARMS.values()))
 
 
 def _need_a_finisher(
@@ -292,4 +317,3 @@ def _versions(adapter: AbstractAdapter) -> dict[str, str]:
         "numpy": np.__version__,
         _FRAMEWORK: adapter.version(),
     }
-

@@ -62,9 +62,7 @@ def subject_of(work: Work, adapter: AbstractAdapter, *, seed: int) -> Subject:
     return Subject(model, work, network, look, outputs.size // len(outputs))
 
 
-def able_arms(
-    arms: Sequence[Arm], network: Network
-) -> tuple[tuple[Arm, ...], dict[str, str]]:
+def able_arms(arms: Sequence[Arm], network: Network) -> tuple[tuple[Arm, ...], dict[str, str]]:
     """The starts that a network can have, and why it cannot have the others.
 
     Raises:
@@ -122,7 +120,7 @@ def _accepting(work: Work, ask: Callable[[], _Found]) -> _Found:
         said = str(fact)
         if said.startswith("--"):
             raise
-        raise type(fact)(f"--model: {work.model}: {said}") from None
+        raise type(fact)(f"--model: {work.model}: {said.removeprefix('model: ')}") from None
     except (Exception, SystemExit) as fault:
         inputs = work.task.train.inputs[:EXAMPLE_ROWS]
         raise ShapeError(

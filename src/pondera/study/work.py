@@ -11,30 +11,43 @@ import numpy.typing as npt
 
 from pondera.core.bits import words
 from pondera.core.errors import DomainError, ShapeError
-from pondera.model.adapter import AbstractAdapter, Look, Optimizer, Split, Training
+from pondera.model.adapter import (
+    AbstractAdapter,
+    Look,
+    Optimizer,
+    Path,
+    PathPoint,
+    Split,
+    Training,
+)
 from pondera.model.dispatch import adapter_by_name
 from pondera.study.arms import ARMS, start
+from pondera.study.boundaries import BOUND_ARMS
 from pondera.study.sources import called, function_at, reason
 from pondera.study.tasks import Task
 
 EXAMPLE_ROWS = 32  # rows that the forward pass of an initialisation sees
 LOOK_ROWS = 256  # rows that a look is measured on
+FEW_ROWS = 200  # rows that the paths of bounds train on: few enough to overfit
+PATH_SHARE = 4  # each strength of a path gets this part of a run's steps
 
 
 class Job(NamedTuple):
     """One piece of work.
 
     Args:
-        what: "look" at a start, or "run" a training.
-        arm: which start.
-        rate: learning rate of a run; 0 for a look.
+        what: "look" at a start, "run" a training, or train along the "path" of a bound.
+        arm: which start; for a path also which bound, as in "he+l1".
+        rate: learning rate of a run or path; 0 for a look.
         seed: of the weights, and of the order of the batches.
+        refit: index of the strength at which a path ends with a refit; −1 for the whole path without.
     """
 
-    what: Literal["look", "run"]
+    what: Literal["look", "path", "run"]
     arm: str
     rate: float
     seed: int
+    refit: int = -1
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class Outcome:
         diverged_at: step whose loss was not finite, of a run.
         losses: loss at the curve's steps, of a run.
         look: loss and layers, of a look.
+        points: scores on train, validation and test rows, zeros and units, of a path.
     """
 
     validation_score: float | None = None
@@ -54,6 +68,7 @@ class Outcome:
     diverged_at: int | None = None
     losses: list[float | None] = field(default_factory=list[float | None])
     look: dict[str, Any] = field(default_factory=dict[str, Any])
+    points: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def plain(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -118,7 +133,9 @@ def work_out(work: Work, job: Job) -> Outcome:
         DomainError, ShapeError: the model raises while it is built or trains; says in which run.
     """
     try:
-        model = work.started(job.arm, seed=job.seed)
+        model = work.started(job.arm.split("+")[0], seed=job.seed)
+        if job.what == "path":
+            return _path(work, model, job)
         return _look(work, model) if job.what == "look" else _run(work, model, job)
     except (DomainError, ShapeError):
         raise
@@ -137,6 +154,8 @@ def _look(work: Work, model: Any) -> Outcome:
 
 def _plain_look(look: Look) -> dict[str, Any]:
     layers = [{k: finite(v) for k, v in asdict(layer).items()} for layer in look.layers]
+    for layer in layers:
+        layer["shape"] = list(layer["shape"])  # as it comes back from the store
     return {"initial_loss": finite(look.loss), "layers": layers}
 
 
@@ -151,6 +170,35 @@ def _run(work: Work, model: Any, job: Job) -> Outcome:
     validation, test = (finite(score) for score in run.scores)
     losses = [finite(loss) for loss in run.losses]
     return Outcome(validation, test, run.diverged_at, losses)
+
+
+def _path(work: Work, model: Any, job: Job) -> Outcome:
+    """Train along a bound's path on few rows, where a network overfits."""
+    task, bound = work.task, BOUND_ARMS[job.arm.split("+")[1]]
+    few = Split(task.train.inputs[:FEW_ROWS], task.train.targets[:FEW_ROWS])
+    adapter = work.adapter()
+    uses = adapter.observe(model, task.train.inputs[:EXAMPLE_ROWS]).uses
+    strengths = (0.0, *bound.strengths)
+    if job.refit >= 0:
+        strengths = strengths[: job.refit + 1]
+    each = max(1, work.steps // PATH_SHARE)
+    steps = (work.steps, *[each] * (len(strengths) - 1))
+    total = sum(steps) + (each if job.refit >= 0 else 0)
+    batches = batch_rows(len(few.targets), work.batch_size, total, seed=job.seed)
+    training = Training(
+        task.kind, work.optimizer, work.momentum, job.rate, batches, (), seed=job.seed
+    )
+    weights = tuple(dict.fromkeys(use.name for use in uses))
+    path = Path(bound.name, strengths, steps, weights, refit=job.refit >= 0)
+    splits = (few, task.validation, task.test)
+    points = adapter.train_path(model, few, splits, training, path)
+    return Outcome(points=[_plain_point(point) for point in points])
+
+
+def _plain_point(point: PathPoint) -> dict[str, Any]:
+    train, validation, test = (finite(score) for score in point.scores)
+    scores = {"train": train, "validation": validation, "test": test}
+    return {"strength": point.strength, **scores, "zeros": point.zeros, "units": point.units}
 
 
 def batch_rows(rows: int, size: int, steps: int, *, seed: int) -> npt.NDArray[np.int64]:

@@ -13,7 +13,17 @@ from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from pondera.core.errors import DomainError
-from pondera.model.adapter import AbstractAdapter, Array, Look, Run, Split, TaskKind, Training
+from pondera.model.adapter import (
+    AbstractAdapter,
+    Array,
+    Look,
+    Path,
+    PathPoint,
+    Run,
+    Split,
+    TaskKind,
+    Training,
+)
 from pondera.model.decay import DecayGroups
 from pondera.model.graph import Network
 from pondera.model.rows import Row
@@ -21,6 +31,7 @@ from pondera.torch.bounds.decay import decay_groups
 from pondera.torch.initialize import fill, initialize, network_of
 from pondera.torch.keep import evaluating, seeded
 from pondera.torch.measure import look
+from pondera.torch.path import train_path
 from pondera.torch.train import train
 
 
@@ -58,7 +69,7 @@ class TorchAdapter(AbstractAdapter):
             waits = isinstance(model, nn.Module) and any(map(is_lazy, model.parameters()))
             if waits and inputs is not None:
                 with evaluating(model), torch.no_grad():
-                    model(_entering(model, inputs))
+                    model(_entering(model, inputs).clone())
             return model
 
     def trainable(self, model: Any) -> bool:
@@ -84,7 +95,7 @@ class TorchAdapter(AbstractAdapter):
 
     def outputs(self, model: Any, inputs: Array) -> Array:
         with evaluating(model), torch.enable_grad(), seeded(None):
-            output = model(_entering(model, inputs))
+            output = model(_entering(model, inputs).clone())
         if not isinstance(output, torch.Tensor):
             raise DomainError(
                 f"model: must return one tensor of outputs; got {type(output).__name__}. "
@@ -100,6 +111,13 @@ class TorchAdapter(AbstractAdapter):
     ) -> Run:
         rows = _tensors(model, train_rows, training.kind)
         return train(model, rows, [_tensors(model, s, training.kind) for s in splits], training)
+
+    def train_path(
+        self, model: Any, train: Split, splits: Sequence[Split], training: Training, path: Path
+    ) -> list[PathPoint]:
+        rows = _tensors(model, train, training.kind)
+        scored = [_tensors(model, split, training.kind) for split in splits]
+        return train_path(model, rows, scored, training, path)
 
     def summary(self, model: Any) -> tuple[str, int]:
         count = sum(p.numel() for p in model.parameters())

@@ -91,12 +91,12 @@ def fill_(
         tuple(tensor.shape), axes, seed=seed, name=name, dtype=_NUMPY_DTYPES[tensor.dtype]
     )
     with torch.no_grad():
-        tensor.copy_(torch.from_numpy(drawn))
+        tensor.copy_(torch.from_numpy(drawn))  # pyright: ignore[reportUnknownMemberType]
     return tensor
 
 
 def _need_fillable(tensor: torch.Tensor, name: str) -> None:
-    if not isinstance(tensor, torch.Tensor):
+    if not isinstance(tensor, torch.Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise DomainError(
             f"fill_: needs a torch.Tensor; got {type(tensor).__name__}. Pass a tensor."
         )

@@ -82,6 +82,18 @@ def plain_name(func: Callable[..., Any]) -> str:
     return name.strip("_").removeprefix("special_")
 
 
+def joined_label(inner: str, name: str) -> str:
+    """What to call a function of a function; long chains by their ends.
+
+    >>> joined_label("sigmoid", "mul"), joined_label("exp, add, log", "tanh")
+    ('sigmoid, mul', 'exp, …, tanh')
+    """
+    if not inner:
+        return name
+    long = inner.count(", ") > 1
+    return f"{inner.split(', ')[0]}, …, {name}" if long else f"{inner}, {name}"
+
+
 def tensors_of(tree: Any) -> Iterable[torch.Tensor]:
     """All tensors of nested tuples, lists and dicts, in order."""
     if isinstance(tree, torch.Tensor):
@@ -92,6 +104,15 @@ def tensors_of(tree: Any) -> Iterable[torch.Tensor]:
     elif isinstance(tree, (list, tuple)):
         for entry in tree:
             yield from tensors_of(entry)
+
+
+def cloned(tree: Any) -> Any:
+    """The same with copies of its tensors: a model may work in place."""
+    if isinstance(tree, torch.Tensor):
+        return tree.clone()
+    if type(tree) in (list, tuple):
+        return type(tree)(cloned(entry) for entry in tree)
+    return {key: cloned(entry) for key, entry in tree.items()} if type(tree) is dict else tree
 
 
 def version_of(tensor: torch.Tensor) -> int:
@@ -137,7 +158,11 @@ def constant_of(tensor: torch.Tensor, *, slope: bool) -> torch.Tensor | None:
     if tensor.numel() == 0 or (tensor.requires_grad and not slope):
         return None
     first = tensor.detach().reshape(-1)[0]
-    if not bool((tensor == first).all()):
+    try:
+        equal = bool((tensor == first).all())
+    except RuntimeError:  # numbers that cannot be read now, as inside vmap
+        equal = False
+    if not equal:
         return None
     return first.cpu().double() if first.is_floating_point() else first.cpu()
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
 from torch import nn
 
 from pondera.model.graph import Network, Role
-from pondera.torch.flow import tensors_of
+from pondera.torch.flow import cloned, tensors_of
 from pondera.torch.watch import Watch, Watcher
 
 NORM_MODULES: Final = (
@@ -31,8 +33,8 @@ def observe(model: nn.Module, example: Any, watcher: Watcher | None = None) -> N
     Returns:
         The network.
     """
-    args, kwargs = call_arguments(example)
-    with Watch(model, [args, kwargs], watcher) as watch:
+    args, kwargs = call_arguments(cloned(example))
+    with _uncompiled(), Watch(model, [args, kwargs], watcher) as watch:
         output = model(*args, **kwargs)
     first = next(iter(tensors_of(output)), None)
     last = watch.flow(first if first is not None else torch.empty(0))
@@ -53,6 +55,16 @@ def call_arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(example, dict):
         return (), example
     return (tuple(example), {}) if isinstance(example, tuple) else ((example,), {})
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Compiled parts run as they are written: a graph would hide its operations."""
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _other_roles(model: nn.Module, watch: Watch) -> dict[str, Role]:

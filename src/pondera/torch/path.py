@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
 
 from pondera.core.penalties import L1, L2, ElasticNet, GroupLasso, Groups
 from pondera.core.penalties.decay import WeightDecay
-from pondera.model.adapter import PathPoint, Training
+from pondera.model.adapter import Path, PathPoint, Training
 from pondera.torch.bounds import regularize
-from pondera.torch.bounds.handle import Handle
 from pondera.torch.bounds.plain import Bound
-from pondera.torch.train import Pair, optimizer_for, score, train_steps
+from pondera.torch.keep import seeded
+from pondera.torch.train import Pair, descend, optimizer_for, score
 
 BOUNDS: Final[Mapping[str, Callable[[float], Bound]]] = MappingProxyType(
     {
@@ -27,67 +28,92 @@ BOUNDS: Final[Mapping[str, Callable[[float], Bound]]] = MappingProxyType(
         "l2": L2,
     }
 )
-_SPARSE: Final = ("elastic", "group", "l1")
 
 
 def train_path(
-    model: nn.Module,
-    rows: Pair,
-    splits: Sequence[Pair],
-    training: Training,
-    *,
-    weights: Sequence[str],
-    bound: str,
-    strengths: Sequence[float],
-    points: Sequence[int],
-    refit_from: int,
+    model: nn.Module, rows: Pair, splits: Sequence[Pair], training: Training, path: Path
 ) -> list[PathPoint]:
-    """Train without a bound first, then point by point along rising strengths, then refit.
+    """Train point by point along rising strengths, then, if asked, once more on the support.
 
     Args:
         model: trained in place.
         rows: inputs and targets that the batches index.
         splits: what to score on at each point.
         training: how; its batches are used up in order.
-        weights: names of the parameters under the bound.
-        bound: a name of `BOUNDS`, or "none".
-        strengths: rising; the first may be 0.
-        points: steps spent on each strength.
-        refit_from: index of the strength whose zeros are frozen and refitted, −1 for none; the path ends there.
+        path: which bound, how strong, how long.
 
     Returns:
-        One point per strength, and one more for the refit. A path that diverges ends early.
+        A point per strength, and one more for a refit; fewer if a loss is not finite.
     """
-    optimizer = optimizer_for(model, training)
-    batches = iter(torch.from_numpy(training.batches))
     found = list[PathPoint]()
-    handle: Handle | None = None
-    for index, (strength, steps) in enumerate(zip(strengths, points, strict=True)):
-        if handle is not None:
-            handle.detach()
-            handle = None
-        if bound != "none" and strength > 0:
-            handle = regularize(
-                optimizer, dict.fromkeys(weights, BOUNDS[bound](strength)), model=model
-            )
-        if not train_steps(model, optimizer, rows, batches, steps, training.kind):
-            return found
-        found.append(_point(model, splits, training, strength, weights))
-        if index == refit_from:
-            break
+    taken = 0
+    with seeded(training.seed):
+        optimizer = optimizer_for(model, training)
+        for strength, steps in zip(path.strengths, path.steps, strict=True):
+            if not _go_on(
+                model, optimizer, rows, training, path, strength, range(taken, taken + steps)
+            ):
+                return found
+            taken += steps
+            found.append(_point(model, splits, training, path, strength))
+        if path.refit:
+            steps = range(taken, taken + path.steps[-1])
+            if _refit(model, optimizer, rows, training, path, steps):
+                found.append(_point(model, splits, training, path, path.strengths[-1]))
     return found
 
 
-def _point(
+def _go_on(
     model: nn.Module,
-    splits: Sequence[Pair],
+    optimizer: torch.optim.Optimizer,
+    rows: Pair,
     training: Training,
+    path: Path,
     strength: float,
-    weights: Sequence[str],
+    steps: range,
+) -> bool:
+    """Some steps under one strength; whether every loss was finite."""
+    if path.bound == "none" or strength == 0:
+        return descend(model, optimizer, rows, training, steps)[1] is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the study tries every bound on purpose
+        bound = BOUNDS[path.bound](strength)
+        handle = regularize(optimizer, dict.fromkeys(path.weights, bound), model=model)
+    try:
+        return descend(model, optimizer, rows, training, steps)[1] is None
+    finally:
+        handle.detach()
+
+
+def _refit(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rows: Pair,
+    training: Training,
+    path: Path,
+    steps: range,
+) -> bool:
+    """The same number of steps without shrinkage, what is 0 held at 0."""
+    named = dict(model.named_parameters())
+    held = {name: named[name].detach() == 0 for name in path.weights}
+    for step in steps:
+        if descend(model, optimizer, rows, training, range(step, step + 1))[1] is not None:
+            return False
+        with torch.no_grad():
+            for name, zero in held.items():
+                named[name].masked_fill_(zero, 0)
+    return True
+
+
+def _point(
+    model: nn.Module, splits: Sequence[Pair], training: Training, path: Path, strength: float
 ) -> PathPoint:
-    parameters = dict(model.named_parameters())
-    bounded = [parameters[name].detach() for name in weights]
+    named = dict(model.named_parameters())
+    bounded = [named[name].detach() for name in path.weights]
     zeros = sum(int((w == 0).sum()) for w in bounded)
-    units = sum(int((w.flatten(1) == 0).all(dim=1).sum()) for w in bounded)
-    scores = tuple(score(model, split, training.kind) for split in splits)
-    return PathPoint(strength, scores, zeros, units)
+    silent = sum(int((w.flatten(1) == 0).all(dim=1).sum()) for w in bounded)
+    numbers, units = sum(w.numel() for w in bounded), sum(len(w) for w in bounded)
+    scores = [score(model, split, training.kind) for split in splits]
+    if not all(map(math.isfinite, scores)):
+        scores = [math.nan] * len(scores)
+    return PathPoint(strength, tuple(scores), zeros / numbers, silent / units)

@@ -29,7 +29,10 @@ def train(model: nn.Module, rows: Pair, splits: Sequence[Pair], training: Traini
         The run; it stops at the first loss that is not finite.
     """
     with seeded(training.seed):
-        losses, diverged_at = _descend(model, rows, training)
+        optimizer = optimizer_for(model, training)
+        losses, diverged_at = descend(
+            model, optimizer, rows, training, range(len(training.batches))
+        )
     if diverged_at is not None:
         return _diverged(losses, diverged_at, training, splits)
     scores = tuple(score(model, split, training.kind) for split in splits)
@@ -38,13 +41,19 @@ def train(model: nn.Module, rows: Pair, splits: Sequence[Pair], training: Traini
     return Run(tuple(losses), None, scores)
 
 
-def _descend(model: nn.Module, rows: Pair, training: Training) -> tuple[list[float], int | None]:
-    """The losses at the curve's steps, and the first step whose loss is not finite."""
-    optimizer, keep = _optimizer(model, training), set(training.curve_steps)
-    losses = list[float]()
+def descend(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rows: Pair,
+    training: Training,
+    steps: range,
+) -> tuple[list[float], int | None]:
+    """Take some of a training's steps: the losses at its curve's, and the first that is not finite."""
+    keep, losses = set(training.curve_steps), list[float]()
     inputs, targets = rows
     model.train()
-    for step, batch in enumerate(torch.from_numpy(training.batches)):
+    for step in steps:
+        batch = torch.from_numpy(training.batches[step])
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of(model(inputs[batch]), targets[batch], training.kind)
         number = float(loss.detach())
@@ -61,7 +70,8 @@ def score(model: nn.Module, rows: Pair, kind: TaskKind) -> float:
     """Accuracy, or R² for regression; NaN where the output is not finite."""
     inputs, targets = rows
     with evaluating(model), torch.enable_grad():  # some models differentiate on their way
-        output = torch.cat([model(part).detach() for part in inputs.split(_ROWS)])
+        parts = inputs.split(_ROWS)
+        output = torch.cat([model(part.clone()).detach() for part in parts])  # may work in place
     if not bool(torch.isfinite(output).all()):
         return math.nan
     if kind == "classification":
@@ -71,11 +81,12 @@ def score(model: nn.Module, rows: Pair, kind: TaskKind) -> float:
     return float(1 - residual / (truth - truth.mean(dim=0)).square().sum())
 
 
-def _optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
+def optimizer_for(model: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """The optimizer of a training; decays nothing of its own."""
     trained = [p for p in model.parameters() if p.requires_grad]
     if training.optimizer == "sgd":
         return torch.optim.SGD(trained, lr=training.rate, momentum=training.momentum)
-    return torch.optim.AdamW(trained, lr=training.rate)
+    return torch.optim.AdamW(trained, lr=training.rate, weight_decay=0.0)
 
 
 def _diverged(losses: list[float], step: int, training: Training, splits: Sequence[Pair]) -> Run:

@@ -25,6 +25,7 @@ from pondera.torch.flow import (
     Replay,
     Slot,
     constant_of,
+    joined_label,
     leaves_as_it_was,
     plain_name,
     rearranged_exactly,
@@ -255,7 +256,6 @@ class Watch(TorchFunctionMode):
             [frozen.get(id(entry), entry) for entry in args],  # keeps no activation alive
             {key: frozen.get(id(entry), entry) for key, entry in kwargs.items()},
         )
-        inner = max((flow.label for flow in seen), key=len)
-        label = f"{inner}, {name}" if inner else name
+        label = joined_label(max((flow.label for flow in seen), key=len), name)
         exact = all(flow.exact for flow in seen)
         return replace(first, function=function, label=label, exact=exact)

@@ -99,6 +99,9 @@ def equilibrium_rms(rate: float, /, *, lr: float) -> float:
     Law:
         sqrt(lr / (2*rate))
 
+    Assumes:
+        updates of mean square 1, independent from step to step.
+
     Args:
         rate: AdamW's `weight_decay`, > 0.
         lr: learning rate, > 0.
@@ -108,9 +111,6 @@ def equilibrium_rms(rate: float, /, *, lr: float) -> float:
 
     Raises:
         DomainError: rate or lr is not positive.
-
-    Assumes:
-        updates of mean square 1, independent from step to step.
 
     Limits:
         First order: independent updates settle higher by the factor 1 + lr·rate/4; Adam's own

@@ -20,8 +20,7 @@ INLINE void whole_tile(char *out, uint64_t tile, const pondera_recipe *r, int ki
     _Alignas(64) uint32_t words[TILE];
     if (kind != CONSTANT) make_words(words, tile, 0, LANES, r);
     /* A second loop, on purpose: in one with the first it takes half as long again. */
-    for (unsigned at = 0; at < TILE; at += 16)
-        make_numbers(words + at, out + at * width_of(format), r, kind, format);
+    make_numbers(words, out, TILE, r, kind, format);
 }
 
 SHARED void make_group(tile_cache *cache, uint32_t group, const pondera_recipe *r) {
@@ -40,8 +39,8 @@ INLINE void need(tile_cache *cache, uint64_t tile, unsigned from, unsigned to,
         if (cache->numbers_made >> chunk & 1) continue;
         unsigned group = chunk % 4;
         if (kind != CONSTANT && !(cache->words_made >> group & 1)) make_group(cache, group, r);
-        make_numbers(cache->words + 16 * chunk, cache->numbers + 16 * chunk * width_of(format), r,
-                     kind, format);
+        make_numbers(cache->words + 16 * chunk, cache->numbers + 16 * chunk * width_of(format), 16,
+                     r, kind, format);
         cache->numbers_made |= 1u << chunk;
     }
 }

@@ -80,9 +80,7 @@ INLINE uint16_t to_half(float number) {
     return (uint16_t)(sign | x >> 13);
 }
 
-/* 16 numbers of 16 words. */
-INLINE void make_numbers(const uint32_t *words, void *to, const pondera_recipe *r, int kind,
-                         int format) {
+INLINE void make_16(const uint32_t *words, void *to, const pondera_recipe *r, int kind, int format) {
     const float unit = (float)r->unit;
     uint32_t whole[16];
     for (int i = 0; i < 16; i++) whole[i] = kind == CONSTANT ? 1 : words[i];
@@ -95,4 +93,11 @@ INLINE void make_numbers(const uint32_t *words, void *to, const pondera_recipe *
         if (format == BFLOAT16) ((uint16_t *)to)[i] = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
         if (format == FLOAT16) ((uint16_t *)to)[i] = to_half(x);
     }
+}
+
+/* Numbers of `count` words, a multiple of 16. */
+INLINE void make_numbers(const uint32_t *words, char *to, unsigned count, const pondera_recipe *r,
+                         int kind, int format) {
+    const unsigned width = format == FLOAT64 ? 8 : format == FLOAT32 ? 4 : 2;
+    for (unsigned i = 0; i < count; i += 16) make_16(words + i, to + i * width, r, kind, format);
 }

@@ -40,35 +40,51 @@ INLINE vec high(vec x, vec y) {
     return even_odd(right64(product(x, y), 32), product(right64(x, 32), right64(y, 32)));
 }
 
-/* Quantile of the magnitudes in the even lanes (their odd lanes zero), given as bits of float32. */
-INLINE vec folded(vec pattern) {
-    vec piece = sub64(right64(pattern, 17), all64(127 << 6));
-    vec within = left32(pattern, 15);
-    vec packed = look_up(pondera_quantile, piece);
-    vec curve = and(packed, all64((1 << 13) - 1));
-    vec slope = and(right64(packed, 13), all64((1 << 21) - 1));
-    slope = sub64(slope, right64(product(within, curve), 32));
-    return sub64(right64(packed, 34), right64(product(within, slope), 32));
+/* The words that the quantile is taken of. */
+INLINE vec kept(vec w, const pondera_recipe *r, int kind) {
+    return kind == TRUNCATED ? add32(all32(r->floor), high(w, all32(r->span))) : w;
 }
 
-INLINE vec normal_quantile(vec w) {
-    vec sign = signed_right32(w, 31);
-    vec pattern = to_float(or(xor(w, sign), all32(1))); /* its exponent is the octave */
-    vec even = folded(and(pattern, all64(0xFFFFFFFFu))), odd = folded(right64(pattern, 32));
-    vec z = even_odd(even, left64(odd, 32));
-    return sub32(sign, xor(z, sign));
+/* Magnitudes' quantile, 64-bit lanes: bits of the magnitude as float32, and the piece it lies in. */
+INLINE vec folded(vec pattern, vec piece) {
+    vec within = left32(pattern, 15);
+    vec curve = and(piece, all64((1 << 13) - 1));
+    vec slope = and(right64(piece, 13), all64((1 << 21) - 1));
+    slope = sub64(slope, right64(product(within, curve), 32));
+    return sub64(right64(piece, 34), right64(product(within, slope), 32));
+}
+
+/* Normal quantiles of `count` words, in three loops: the middle one is a load and a store for each word.
+ * Gather instructions take longer, on Zen twice as long, and depend on a processor's microcode. */
+INLINE void normal_quantiles(const uint32_t *words, int32_t *to, unsigned count,
+                             const pondera_recipe *r, int kind) {
+    _Alignas(64) uint32_t pattern[TILE], number[TILE];
+    _Alignas(64) uint64_t piece[TILE];
+    for (unsigned i = 0; i < count; i += WIDTH) {
+        vec w = kept(load(words + i), r, kind), sign = signed_right32(w, 31);
+        vec bits = to_float(or(xor(w, sign), all32(1))); /* its exponent is the octave */
+        store(pattern + i, bits);
+        store(number + i, sub32(right32(bits, 17), all32(127 << 6)));
+    }
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t found = pondera_quantile[number[i]];
+        __asm__("" : "+r"(found)); /* keeps the compiler from gathering */
+        piece[i] = found;
+    }
+    for (unsigned i = 0; i < count; i += WIDTH) {
+        vec low = folded(widen(pattern + i), load(piece + i));
+        vec high_ = folded(widen(pattern + i + WIDTH / 2), load(piece + i + WIDTH / 2));
+        vec sign = signed_right32(kept(load(words + i), r, kind), 31);
+        store(to + i, sub32(sign, xor(evens(low, high_), sign)));
+    }
 }
 
 INLINE vec integers(vec w, const pondera_recipe *r, int kind) {
+    if (kind == CONSTANT) return all32(1);
     if (kind == SYMMETRIC) return or(xor(w, all32(1u << 31)), all32(1));
     if (kind == INTERVAL) return add32(all32(r->floor), high(w, all32(r->span)));
-    if (kind == TRUNCATED) {
-        vec kept = add32(all32(r->floor), high(w, all32(r->span)));
-        w = max32(normal_quantile(kept), all32((uint32_t)r->lower));
-        w = min32(w, all32((uint32_t)r->upper));
-    } else {
-        w = normal_quantile(w);
-    }
+    if (kind == TRUNCATED) w = min32(max32(w, all32((uint32_t)r->lower)), all32((uint32_t)r->upper));
     return add32(signed_right32(w, r->shift), all32((uint32_t)r->offset));
 }
 
@@ -78,19 +94,25 @@ INLINE vec to_bfloat16(vec x) {
     return right32(add32(add32(x, all32(0x7FFF)), odd), 16);
 }
 
-/* 16 numbers of 16 words. */
-INLINE void make_numbers(const uint32_t *words, void *to, const pondera_recipe *r, int kind,
-                         int format) {
+/* Numbers of `count` words, a multiple of 16. */
+INLINE void make_numbers(const uint32_t *words, void *to, unsigned count, const pondera_recipe *r,
+                         int kind, int format) {
     const float unit = (float)r->unit;
-    for (unsigned l = 0; l < 16; l += WIDTH) {
-        vec x = kind == CONSTANT ? all32(1) : integers(load(words + l), r, kind);
+    _Alignas(64) int32_t quantiles[TILE];
+    const void *from = words;
+    if (kind == NORMAL || kind == TRUNCATED) {
+        normal_quantiles(words, quantiles, count, r, kind);
+        from = quantiles;
+    }
+    for (unsigned i = 0; i < count; i += WIDTH) {
+        vec x = integers(kind == CONSTANT ? all32(1) : load((const uint32_t *)from + i), r, kind);
         if (format == FLOAT64) {
-            store_double((double *)to + l, x, r->unit);
+            store_double((double *)to + i, x, r->unit);
             continue;
         }
         x = times_float(to_float(x), unit);
-        if (format == FLOAT32) store((uint32_t *)to + l, x);
-        if (format == BFLOAT16) store_low16((uint16_t *)to + l, to_bfloat16(x));
-        if (format == FLOAT16) store_half((uint16_t *)to + l, x);
+        if (format == FLOAT32) store((uint32_t *)to + i, x);
+        if (format == BFLOAT16) store_low16((uint16_t *)to + i, to_bfloat16(x));
+        if (format == FLOAT16) store_half((uint16_t *)to + i, x);
     }
 }

@@ -46,6 +46,9 @@ INLINE vec evens(vec x, vec y) {
     return _mm512_permutex2var_epi32(x, which, y);
 }
 
+INLINE vec widen(const uint32_t *from) { /* to 64-bit lanes */
+    return _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)from));
+}
 INLINE vec to_float(vec x) { return _mm512_castps_si512(_mm512_cvtepi32_ps(x)); }
 INLINE vec times_float(vec x, float unit) {
     return _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(x), _mm512_set1_ps(unit)));
@@ -107,6 +110,9 @@ INLINE vec evens(vec x, vec y) {
     return _mm256_permute4x64_epi64(_mm256_castps_si256(mixed), 0xD8);
 }
 
+INLINE vec widen(const uint32_t *from) {
+    return _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)from));
+}
 INLINE vec to_float(vec x) { return _mm256_castps_si256(_mm256_cvtepi32_ps(x)); }
 INLINE vec times_float(vec x, float unit) {
     return _mm256_castps_si256(_mm256_mul_ps(_mm256_castsi256_ps(x), _mm256_set1_ps(unit)));

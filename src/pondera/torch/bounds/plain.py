@@ -85,8 +85,10 @@ def as_plain(bound: Bound | Groups) -> Plain:
     """
     name = type(bound).__name__
     if _KINDS.get(name) is not type(bound):
+        shown = f"the class {bound.__name__}" if isinstance(bound, type) else name
         raise DomainError(
-            f"regularize: needs a penalty of pondera; got {name}. Use one of {', '.join(sorted(_KINDS))}."
+            f"regularize: needs a penalty made by pondera, such as L1(1e-4); got {shown}. "
+            f"Make one of {', '.join(sorted(set(_KINDS) - {'Groups'}))}."
         )
     return {"kind": name, **{f.name: _plain(getattr(bound, f.name)) for f in fields(bound)}}
 
@@ -100,7 +102,9 @@ def from_plain(plain: Plain) -> Any:
 def _plain(entry: Any) -> Any:
     if isinstance(entry, (AbstractPenalty, Groups)):
         return as_plain(entry)
-    return torch.from_numpy(entry) if isinstance(entry, np.ndarray) else entry
+    if isinstance(entry, np.ndarray):
+        return torch.from_numpy(entry.copy())
+    return entry.item() if isinstance(entry, np.generic) else entry
 
 
 def _rich(entry: Any) -> Any:

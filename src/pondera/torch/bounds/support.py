@@ -10,7 +10,8 @@ import torch
 
 from pondera.core.errors import DomainError
 from pondera.core.penalties import AbstractPenalty, GroupLasso
-from pondera.torch.bounds.engine import FROZEN, Bounded, Engine
+from pondera.torch.bounds.engine import Engine
+from pondera.torch.bounds.entries import FROZEN, Bounded
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,23 @@ class Support:
         return "\n".join(lines)
 
 
+@dataclass
+class _Votes:
+    """How often each weight of one parameter was not 0.
+
+    Args:
+        alive: counts, shaped like the weights.
+        steps: steps counted.
+    """
+
+    alive: torch.Tensor
+    steps: int = 0
+
+
 def identify(
     optimizer: torch.optim.Optimizer,
     engine: Engine,
+    entries: Callable[[], list[Bounded]],
     train: Callable[[], Any],
     /,
     *,
@@ -48,52 +63,52 @@ def identify(
             f"identify: needs vote >= 1, refit >= 0 and 0 <= share < 1; got vote={vote!r}, "
             f"refit={refit!r}, share={share!r}. Count vote and refit in epochs."
         )
-    penalised = [e for e in engine.entries(optimizer) if isinstance(e.bound, AbstractPenalty)]
+    penalised = [e for e in entries() if isinstance(e.bound, AbstractPenalty)]
     if not penalised:
         raise DomainError("identify: no penalty is attached. Call regularize first.")
-    counts, steps = _votes(engine, train, vote)
-    if not counts:
+    votes = _votes(engine, train, vote)
+    if not votes:
         raise DomainError("identify: train() took no optimizer step. It must run one epoch.")
-    kept = {
-        entry.plain["name"]: _kept(entry, counts, steps, share, optimizer) for entry in penalised
-    }
+    kept = {entry.name: _kept(entry, votes, share, optimizer) for entry in penalised}
+    engine.forget()
     for _ in range(refit):
         train()
-    return Support(kept, steps)
+    return Support(kept, max(found.steps for found in votes.values()))
 
 
-def _votes(
-    engine: Engine, train: Callable[[], Any], epochs: int
-) -> tuple[dict[int, torch.Tensor], int]:
-    """How often each weight was not 0, and the number of steps."""
-    engine.votes, engine.counted = {}, 0
+def _votes(engine: Engine, train: Callable[[], Any], epochs: int) -> dict[int, _Votes]:
+    votes = dict[int, _Votes]()
+
+    def watch(entry: Bounded) -> None:
+        w = entry.acting.detach()
+        if id(entry.parameter) not in votes:
+            votes[id(entry.parameter)] = _Votes(torch.zeros_like(w, dtype=torch.int32))
+        found = votes[id(entry.parameter)]
+        found.alive += w != 0
+        found.steps += 1
+
+    engine.watchers.append(watch)
     try:
         for _ in range(epochs):
             train()
-        return engine.votes, engine.counted
     finally:
-        engine.votes = None
+        engine.watchers.remove(watch)
+    return votes
 
 
 def _kept(
-    entry: Bounded,
-    counts: dict[int, torch.Tensor],
-    steps: int,
-    share: float,
-    optimizer: torch.optim.Optimizer,
+    entry: Bounded, votes: dict[int, _Votes], share: float, optimizer: torch.optim.Optimizer
 ) -> torch.Tensor:
     """Freeze what the vote did not keep; a group lives or dies as one."""
-    count = counts.get(id(entry.parameter))
-    if count is None:  # never stepped: keep it as it stands
-        kept = entry.parameter != 0
-    else:
-        kept = count > share * steps
-        if isinstance(entry.bound, GroupLasso):
-            layout = entry.bound.groups.layout(tuple(kept.shape))
-            folded = layout.fold(kept.float(), torch)
-            kept = layout.unfold((layout.sum(folded, torch) > 0) & (folded >= 0), torch)
-    state = optimizer.state[entry.parameter]
-    state[FROZEN] = ~kept
+    found = votes.get(id(entry.parameter))
+    if found is None:  # it never had a gradient: nothing to say
+        return entry.parameter.detach() != 0
+    kept = found.alive > share * found.steps
+    if isinstance(entry.bound, GroupLasso):
+        layout = entry.bound.groups.layout(tuple(kept.shape))
+        folded = layout.fold(kept.float(), torch)
+        kept = layout.unfold((layout.sum(folded, torch) > 0) & (folded >= 0), torch)
+    optimizer.state[entry.parameter][FROZEN] = ~kept
     entry.plain["way"] = "frozen"
     entry.plain["why"] = "a vote chose the support: the rest stays 0, nothing is shrunk"
     with torch.no_grad():

@@ -10,11 +10,11 @@ demo: .venv/ready
 	$(BIN)/pondera study --out $(OUT)
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 	$(BIN)/python -m tests.mutants
 
 test-all: .venv/ready
-	$(BIN)/python -m pytest -m ""
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m ""
 	$(BIN)/python -m tests.mutants
 
 lint: .venv/lint

@@ -1,10 +1,10 @@
 """Draws against PyTorch's and NumPy's own, in nanoseconds per element.
 
-Protocol: numbers are compared with core's before anything is timed. Then 20 interleaved repeats after one untimed
-turn; median, quartiles and least. 64 Mi elements (256 MiB in float32) into memory that has been written before; all
-threads that the process may use, for us and for PyTorch; NumPy draws on one. Levels are compared on 4 Mi elements,
-one after the other. A shard is columns of a row-major 8192 × 8192 float32 tensor. Work per call: elements × bytes of
-the dtype, written once.
+Protocol: numbers are compared with core's before anything is timed. Then 20 interleaved repeats after one
+untimed turn; median, quartiles and least. 64 Mi elements (256 MiB in float32) into memory that has been written
+before; all threads that the process may use, for us and for PyTorch; NumPy draws on one. Levels are compared on
+4 Mi elements, one after the other. A shard is columns of a row-major 8192 × 8192 float32 tensor. Work per call:
+elements × bytes of the dtype, written once.
 """
 
 from __future__ import annotations

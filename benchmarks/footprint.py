@@ -1,8 +1,8 @@
 """What Pondera costs before it does anything: import time, and time and memory of the default study.
 
 Protocol: 20 warm processes each, interleaved, median and quartiles of the time between the first and the last
-statement; the peer of `import pondera` is `import numpy` in the same run. The study runs once, in a child process
-whose peak resident memory (with its workers', added up every 50 ms) is read from the system.
+statement; the peer of `import pondera` is `import numpy` in the same run. The study runs once, in a child
+process whose peak resident memory (with its workers', added up every 50 ms) is read from the system.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def measure_imports() -> dict[str, dict[str, float]]:
     cases = {"numpy": "numpy", "numpy and pondera": "numpy, pondera", "pondera": "pondera"}
     cases["numpy and pondera.numpy"] = "numpy, pondera.numpy"
     times = {case: [] for case in cases}
-    for case, what in cases.items():
+    for what in cases.values():
         import_seconds(what)  # warm the file cache
     for _ in range(PROCESSES):
         for case, what in cases.items():

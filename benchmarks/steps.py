@@ -1,10 +1,10 @@
 """Optimizer steps with penalties against `AdamW(fused=True)` alone, in milliseconds per step.
 
-Protocol: steps are compared with PyTorch's and with core.penalties before anything is timed. Then 40 interleaved
-repeats after one untimed turn; median, quartiles and least. 13 Linear layers 768 × 768 with their biases (7.7
-million float32 parameters, state warm). Work per step: AdamW moves 28 bytes per parameter (reads 4 tensors, writes 3),
-a separate prox 12 more. Each case has its own tensors; PyTorch's threads keep a processor busy for a while after its
-own step, which the case behind it pays for, as in training.
+Protocol: steps are compared with those of PyTorch and of core.penalties, then timed. 40 interleaved repeats
+after one untimed turn; median, quartiles and least. 13 Linear layers 768 × 768 with their biases (7.7
+million float32 parameters, state warm). Work per step: AdamW moves 28 bytes per parameter (reads 4 tensors,
+writes 3), a separate prox 12 more. Each case has its own tensors. PyTorch's threads keep a processor busy for a
+while after its own step, which the case behind it pays for, as in training.
 """
 
 from __future__ import annotations

@@ -90,9 +90,14 @@ def residual_in_place(m, x):
 
 
 def written_over(m, x):
-    h = m.a(x)
-    h.view(-1).relu_()
+    h = m.a(x).tanh()
     h[:, 0] = 0
+    return m.b(h)
+
+
+def view_written_over(m, x):
+    h = m.a(x).tanh()
+    h.view(-1).relu_()
     return m.b(h)
 
 
@@ -102,8 +107,9 @@ def centred(m, x):
 
 
 def tanh_in_place(m, x):
-    h = m.a(x).tanh_()
-    return m.b(h * h.sigmoid())
+    h = m.a(x)
+    gate = torch.sigmoid(h)
+    return m.b(h.tanh_() * gate)
 
 
 def by_hand(m, x):
@@ -178,7 +184,7 @@ MODELS = {
     "tanh in place": (
         written(tanh_in_place, **AB),
         rows_8,
-        {FED: pondera.torch.gain(lambda z: z.tanh() * z.tanh().sigmoid())},
+        {FED: pondera.torch.gain(lambda z: z.tanh() * z.sigmoid())},
     ),
     "glu": (lambda: nn.Sequential(nn.Linear(8, 16), nn.GLU(), nn.Linear(8, 4)), rows_8, {"2.weight": 1}),
     "packed gate": (written(packed_gate, a=dense(8, 32), b=dense(16, 4)), rows_8, {FED: 1}),
@@ -192,6 +198,12 @@ MODELS = {
     "residual": (written(residual, **AB, **ABC), rows_8, {"c.weight": RELU, FED: RELU}),
     "residual in place": (written(residual_in_place, **AB, **ABC), rows_8, {FED: 1}),
     "written over": (written(written_over, **AB), rows_8, {FED: 1}),
+    "a view written over": (written(view_written_over, **AB), rows_8, {FED: 1}),
+    "a trained factor": (
+        written(lambda m, x: m.b(m.a(x).relu() * m.k), k=matrix(1), **AB),
+        rows_8,
+        {"k": None, FED: 1},
+    ),
     "energy": (written(energy, a=dense(8, 16), b=dense(16, 1)), rows_8, {FED: SILU}),
     "by hand": (
         written(by_hand, W=matrix(8, 16), c=matrix(16), V=matrix(16, 4), d=matrix(4)),

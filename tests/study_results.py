@@ -158,4 +158,113 @@ def regression():
     return result
 
 
-SHAPES = {"small": small, "one": one, "many": many, "lost": lost, "regression": regression}
+def point(strength, held, *, train=1.0, zeros=0.0):
+    """One point of a path; held is the validation score."""
+    return {
+        "strength": strength,
+        "train": train,
+        "validation": held,
+        "test": None if held is None else held - 0.01,
+        "standard_error": 0.02,
+        "zeros": zeros,
+    }
+
+
+def bound(title, points, tests, *, chosen, train=1.0):
+    """One bound of the second half; a test score of None is a path that diverged."""
+    finished = sorted(test for test in tests if test is not None)
+    named, end = any(at["strength"] for at in points), points[chosen]
+    return {
+        "title": title,
+        "law": "loss + λ·Σ|w|",
+        "source": "Tibshirani 1996" if named else "",
+        "points": points,
+        "chosen": chosen,
+        "strength": end["strength"] if named else None,
+        "refitted": bool(end["zeros"]),
+        "zeros": end["zeros"],
+        "gap": 0.0 if not finished else train - finished[len(finished) // 2],
+        "runs": [
+            {"seed": seed}
+            if test is None
+            else {"seed": seed, "strength": 0.1, "train": train, "test": test, "zeros": 0.0}
+            for seed, test in enumerate(tests, 1001)
+        ],
+        "median": finished[len(finished) // 2] if finished else None,
+        "low": finished[0] if len(finished) == len(tests) else None,
+        "high": finished[-1] if finished else None,
+        "coverage": 0.75,
+    }
+
+
+def half(arms, winner, gain, *, strength=0.01):
+    """The second half of a study."""
+    return {
+        "setting": {
+            "start": "mirrored",
+            "rate": 0.002,
+            "seeds": [1001, 1002, 1003],
+            "rows": 200,
+            "first_steps": 10,
+            "steps_each": 2,
+        },
+        "arms": arms,
+        "answer": {
+            "winner": winner,
+            "strength": strength,
+            "gain": gain,
+            "headline": "Bound it <u>hard</u>.",
+            "claims": ["L1 leaves half of it."],
+            "not_claimed": ["That more rows need it."],
+            "snippet": "import pondera\nbounds = pondera.L1(0.01)\n",
+        },
+    }
+
+
+def bounded():
+    """`small` with its second half: no bound, L2 that makes no zeros, and a hostile name that won."""
+    level = [point(0.0, held) for held in (0.8, 0.8, 0.79, 0.78)]
+    first = level[0]
+    smooth = [first, point(0.001, 0.81), point(0.01, 0.82), point(0.1, 0.5, train=0.6)]
+    sparse = [first, point(0.001, 0.8), point(0.01, 0.85, zeros=0.5), point(0.1, 0.1, zeros=0.9)]
+    arms = {
+        "none": bound("no bound", level, [0.76, 0.77, 0.78], chosen=3),
+        "l2": bound("L2, in the loss", smooth, [0.78, 0.8, 0.81], chosen=2, train=0.95),
+        "l1": bound(HOSTILE, sparse, [0.83, 0.84, 0.85], chosen=2, train=0.9),
+    }
+    gain = {"median": 0.07, "low": 0.06, "high": 0.08, "coverage": 0.75}
+    return small() | {"bounds": half(arms, "l1", gain)}
+
+
+def broken():
+    """Paths that diverged: from some strength on, in some runs, or altogether; nothing won."""
+    gone = {"strength": 0.1}
+    arms = {
+        "none": bound("no bound", [point(0.0, 0.8)] * 3, [0.7, 0.71, None], chosen=2),
+        "l2": bound("L2", [point(0.0, 0.8), point(0.01, None), gone], [0.7] * 3, chosen=0),
+        "l1": bound("L1", [point(0.0, None), gone], [None] * 3, chosen=0),
+    }
+    return small() | {"bounds": half(arms, "none", None, strength=None)}
+
+
+def unbounded_regression():
+    """R² on few rows is hopeless without a bound, and the strongest one tried is chosen."""
+    level = [point(0.0, -40.0)] * 2
+    arms = {
+        "none": bound("no bound", level, [-3000.0, -1.0, 0.2], chosen=1),
+        "decay": bound("decay", [level[0], point(3e-05, 0.3)], [0.3, 0.31, 0.32], chosen=1),
+    }
+    gain = {"median": None, "low": None, "high": 0.1, "coverage": 0.75}
+    return regression() | {"bounds": half(arms, "decay", gain)}
+
+
+SHAPES = {
+    "small": small,
+    "one": one,
+    "many": many,
+    "lost": lost,
+    "regression": regression,
+    "bounded": bounded,
+    "broken": broken,
+    "unbounded regression": unbounded_regression,
+}

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,14 +19,16 @@ for needed in ("torch", "typer", "rich", "altair", "optuna", "sklearn", "jinja2"
 import pondera
 from pondera import report
 from pondera.cli import app as commands
+from tests import study_cases
 
 ROOT = Path(__file__).parents[1]
 CASES = "tests.study_cases"
 SOUND = ("--model", f"{CASES}:build", "--data", f"{CASES}:arrays")
 QUICK = ("--steps", "20", "--runs", "2", "--arms", "default,he", "--rates", "0.01,0.1")
+SLOW = ("--model", f"{CASES}:slow", *SOUND[2:], *QUICK, "--workers", "2")
 OPTIONS = (
-    "--model --data --seed --steps --out --arms --rates --runs --batch-size --optimizer --workers --json "
-    "--debug --help"
+    "--model --data --seed --steps --out --arms --rates --runs --batch-size --optimizer --bounds --workers "
+    "--json --debug --help"
 ).split()
 
 
@@ -97,11 +100,21 @@ def test_without_its_packages_the_command_says_how_to_get_them():
     assert (run.stdout, run.stderr) == ("", said)
 
 
+def test_a_package_that_is_missing_is_named_before_the_race(command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    said = "pondera study needs vl_convert, which is not installed. Run: pip install 'pondera[study,torch]'"
+    assert command("study") == (2, "", f"error: {said}\n")
+    assert list(Path().iterdir()) == []
+
+
 # --- bad input: exit code 2, one line, nothing written ---
 
 TORCH_MODEL = "Return the model itself, not its class or its weights."
 BY_HAND = "Call it once by hand, without arguments, and mend what it says."
-NOT_DATA = "must return (inputs, targets) as arrays, a data set, a loader, or a pair (train, test) of those; got"
+NOT_DATA = (
+    "must return (inputs, targets) as arrays, a data set, a loader, or a pair (train, test) of "
+    "those; got"
+)
 LOGITS = "Widen the last layer, renumber the targets from 0, or pass floats to regress them."
 ACCEPT = "must accept the data's batches, forward and backward; got inputs of shape"
 MODEL = {  # what --model names → what is said of it
@@ -175,15 +188,16 @@ AGAINST = {  # data that do not suit the sound model
     "columns": f"{ACCEPT} (32, 5) and dtype float64, and it raised RuntimeError: mat1 and mat2 shapes ",
 }
 WRONG = {  # options → what is said
-    ("--model", "net"): "--model: needs package.module:function; got 'net'. Write it like my_package.net:build.",
+    ("--model", "net"): "--model: needs package.module:function; got 'net'. Write it "
+    "like my_package.net:build.",
     ("--model", "no_net:build"): "--model: cannot import 'no_net' from {cwd} (no module named 'no_net'). Run "
     "in the folder that holds it, or install it.",
     ("--model", "os:path"): "--model: 'os:path' must be a function without arguments; got module. Wrap it in "
     "a function.",
     ("--data", "net.py:load"): "--data: cannot import 'net.py' from {cwd} (no module named 'net'). Run in the "
     "folder that holds it, or install it.",
-    ("--model", "crooked:build"): "--model: importing 'crooked' raised SyntaxError: invalid syntax (crooked.py, "
-    "line 1). Mend the module.",
+    ("--model", "crooked:build"): "--model: importing 'crooked' raised SyntaxError: invalid syntax "
+    "(crooked.py, line 1). Mend the module.",
     ("--model", "quitting:build"): "--model: importing 'quitting' raised SystemExit: 3. Mend the module.",
     ("--rates", "abc"): "--rates: needs numbers separated by commas; got 'abc'. Write --rates 0.001,0.01.",
     ("--rates", "0.1,-1"): "--rates: needs 0 < rate < inf; got -1.0. Pass positive numbers.",
@@ -198,7 +212,7 @@ WRONG = {  # options → what is said
     "orthogonal, textbook, xavier.",
     ("--out", "file"): "--out: {cwd}/file is a file. Name a folder.",
     ("--out", "file/below"): "--out: {cwd}/file is a file. Name a folder.",
-    ("--out", "/proc/none"): "--out: /proc/none cannot be written; No such file or directory. Name another folder.",
+    ("--out", "/proc/none"): "--out: /proc/none cannot be written; ",
     ("--arms", "mirrored", *SOUND): "--arms: none of the starts fits this model; mirrored: needs one chain of ",
     ("--steps", "many"): "Invalid value for '--steps': ",
     ("--step", "3"): "No such option: --step",
@@ -207,8 +221,9 @@ WRONG = {  # options → what is said
 
 FAULTS = {
     **{
-        f"model {name}": (("--model", f"{CASES}:{name}", *SOUND[2:]), f"--model: {said}".format(f"{CASES}:{name}"))
+        f"model {name}": (("--model", path, *SOUND[2:]), f"--model: {said}".format(path))
         for name, said in MODEL.items()
+        for path in [f"{CASES}:{name}"]
     },
     **{
         f"data {name}": ((*SOUND[:2], "--data", f"{CASES}:{name}"), f"--data: {said}")
@@ -248,7 +263,7 @@ def test_debug_shows_the_traceback(command, monkeypatch):
 def whole(tmp_path_factory):
     """A study by a process of its own, with --json: its output and its folder."""
     folder = tmp_path_factory.mktemp("whole")
-    process = started("study", *SOUND, *QUICK, "--out", str(folder / "out"), "--json")
+    process = started("study", *SLOW, "--out", str(folder / "out"), "--json")
     out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
     return out, folder / "out"
@@ -271,12 +286,26 @@ def test_a_finished_study_is_shown_at_once_and_unchanged(whole, command, monkeyp
     out, folder = whole
     monkeypatch.chdir(ROOT)
     begun = time.perf_counter()
-    code, shown, err = command("study", *SOUND, *QUICK, "--out", str(folder))
+    code, shown, err = command("study", *SLOW, "--out", str(folder))
     assert (code, err) == (0, "")
     assert time.perf_counter() - begun < json.loads(out)["times"]["seconds"] + 60
     assert timeless((folder / "study.json").read_text(encoding="utf-8")) == timeless(out)
     assert shown.endswith(f"{folder}/study.html, {folder}/study.json, {folder}/snippet.py\n")
     assert json.loads(out)["answer"]["headline"].split(":")[0] in " ".join(shown.split())
+
+
+def test_what_a_model_prints_is_no_part_of_the_json(whole, command, monkeypatch):
+    out, folder = whole
+
+    def talkative():
+        print("building")
+        return study_cases.Slow()
+
+    monkeypatch.setattr(study_cases, "slow", talkative)
+    monkeypatch.chdir(ROOT)
+    code, shown, err = command("study", *SLOW, "--out", str(folder), "--json")
+    assert (code, set(err.split())) == (0, {"building"})
+    assert timeless(shown) == timeless(out)
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_files(whole, command, monkeypatch):
@@ -288,7 +317,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_files(whole, command, monk
 
     monkeypatch.setattr(report, "write_page", full, raising=False)
     monkeypatch.chdir(ROOT)
-    code, out, err = command("study", *SOUND, *QUICK, "--out", str(folder))
+    code, out, err = command("study", *SLOW, "--out", str(folder))
     assert (code, out) == (2, "")
     assert (
         err
@@ -303,6 +332,15 @@ def children_of(process):
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def kept(folder):
+    """How many runs a study has kept so far."""
+    try:
+        with sqlite3.connect(f"file:{folder / 'study.db'}?mode=ro", uri=True) as database:
+            return database.execute("select count(*) from trial_values").fetchone()[0]
+    except sqlite3.OperationalError:  # no file or no table yet
+        return 0
+
+
 def wait_for(condition, *, seconds=120):
     until = time.monotonic() + seconds
     while not condition():
@@ -310,45 +348,38 @@ def wait_for(condition, *, seconds=120):
         time.sleep(0.02)
 
 
-def test_after_ctrl_c_the_same_command_goes_on_and_ends_alike(tmp_path):
+def test_after_ctrl_c_the_same_command_goes_on_and_ends_alike(whole, tmp_path):
     folder = tmp_path / "out"
-    slow = (
-        "study",
-        "--model",
-        f"{CASES}:slow",
-        *SOUND[2:],
-        *QUICK,
-        "--out",
-        str(folder),
-        "--workers",
-        "2",
-    )
-    process = started(*slow)
-    wait_for(lambda: (folder / "study.db").exists())
+    process = started("study", *SLOW, "--out", str(folder))
+    wait_for(lambda: kept(folder))
     workers = children_of(process)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all of them
     out, err = process.communicate(timeout=120)
-    said = f"stopped: finished runs are kept in {folder / 'study.db'}; the same command goes on from there.\n"
-    assert (process.returncode, out, err) == (130, "", said)
+    said = f"finished runs are kept in {folder / 'study.db'}; the same command goes on from there."
+    assert (process.returncode, out, err) == (130, "", f"stopped: {said}\n")
     assert workers
-    assert not psutil.wait_procs(workers, timeout=20)[1]
+    assert not psutil.wait_procs(workers, timeout=60)[1]
     assert [path.name for path in folder.iterdir()] == ["study.db"]
-    again, fresh = (
-        started(*slow, "--json"),
-        started(*slow[:-4], "--out", str(tmp_path / "fresh"), "--json"),
-    )
-    results = [run.communicate(timeout=300)[0] for run in (again, fresh)]
-    assert timeless(results[0]) == timeless(results[1])
-    assert json.loads(results[0])["times"]["resumed"] > 0
-    assert json.loads(results[1])["times"]["resumed"] == 0
+    again, _ = started("study", *SLOW, "--out", str(folder), "--json").communicate(timeout=300)
+    assert timeless(again) == timeless(whole[0])
+    assert json.loads(again)["times"]["resumed"] > 0
+
+
+def test_ctrl_c_while_the_workers_start_is_one_line_too(tmp_path):
+    process = started("study", *SLOW, "--out", str(tmp_path / "out"))
+    wait_for(lambda: len(children_of(process)) > 1)
+    workers = children_of(process)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, err) == (130, "", "stopped: nothing was finished.\n")
+    assert not psutil.wait_procs(workers, timeout=60)[1]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_workers_end_with_a_command_that_is_killed(tmp_path):
-    process = started(
-        "study", "--model", f"{CASES}:slow", *SOUND[2:], "--out", str(tmp_path / "out")
-    )
-    wait_for(lambda: (tmp_path / "out" / "study.db").exists())
+    process = started("study", *SLOW, "--out", str(tmp_path / "out"))
+    wait_for(lambda: kept(tmp_path / "out"))
     workers = children_of(process)
     process.kill()
     process.communicate(timeout=60)

@@ -8,14 +8,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from threadpoolctl import threadpool_limits  # noqa: E402
-from torch import nn  # noqa: E402
+from threadpoolctl import threadpool_limits
+from torch import nn
 
-import pondera  # noqa: E402
-import pondera.numpy as pn  # noqa: E402
-from pondera.core.errors import DomainError, ShapeError  # noqa: E402
-from pondera.torch.perceptron import perceptron  # noqa: E402
-from tests.models import MODELS, Written, chain, images, rows_8, tied, tokens  # noqa: E402
+import pondera
+import pondera.numpy as pn
+from pondera.core.errors import DomainError, ShapeError
+from pondera.torch.perceptron import perceptron
+from tests.models import MODELS, Written, chain, images, rows_8, tied, tokens
 
 GAIN_LIMIT = 1e-9  # of pondera.gain, as its docstring states
 TORCH_AXES = {"in_axes": (1,), "out_axes": (0,)}

@@ -9,7 +9,8 @@ import vl_convert
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pondera.report import arms, axes, captions, charts, figures, race, rows, theme
+from pondera.report import arms, axes, captions, charts, figures, lanes, race, rows, theme
+from pondera.report.scores import Score
 from pondera.report.wording import change
 from tests.study_results import (
     HOSTILE,
@@ -126,8 +127,8 @@ def test_chance_is_on_the_axis_unless_it_would_crush_the_race():
 
 
 def test_the_clipped_score_keeps_its_own_number():
-    axis = rows.race_axis(regression())
-    first = rows.run_rows(regression(), axis)[0]
+    axis, score = lanes.race_axis(regression()), Score.of(regression())
+    first = lanes.dot_rows(lanes.race_lanes(regression()), axis, score)[0]
     assert first["at"] == axis.low
     assert first["score"] == "−3,000"
 

@@ -24,7 +24,9 @@ def printed(renderable, *, encoding="utf-8", width=80):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("table", [report.look_table, report.race_table, report.answer_panel])
+@pytest.mark.parametrize(
+    "table", [report.look_table, report.race_table, report.bounds_table, report.answer_panel]
+)
 def test_the_terminal_needs_eighty_columns_and_cuts_no_number(shape, table):
     text = printed(table(SHAPES[shape]()))
     assert max(map(len, text.splitlines())) <= 80
@@ -56,6 +58,8 @@ def test_an_ascii_terminal_gets_no_block_characters():
 def test_the_public_names_are_these():
     assert report.__all__ == [
         "answer_panel",
+        "bounds_chart",
+        "bounds_table",
         "gradient_chart",
         "look_table",
         "losses_chart",
@@ -65,7 +69,9 @@ def test_the_public_names_are_these():
         "save_charts",
         "signal_chart",
         "spread_chart",
+        "strengths_chart",
         "write_page",
+        "zeros_chart",
     ]
     assert all(callable(getattr(report, name)) for name in report.__all__)
 

@@ -5,11 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-import pondera.numpy as pn  # noqa: E402
-import pondera.torch as pt  # noqa: E402
-from pondera.core import laws  # noqa: E402
-from pondera.core.errors import DomainError, ShapeError  # noqa: E402
-from tests.test_numpy import NAMES, OPTIONS  # noqa: E402
+import pondera.numpy as pn
+import pondera.torch as pt
+from pondera.core import laws
+from pondera.core.errors import DomainError, ShapeError
+from tests.test_numpy import NAMES, OPTIONS
 
 DTYPES = {
     "float16": torch.float16,
@@ -180,7 +180,7 @@ def test_functions_carry_the_name_and_law_they_fill_by():
         (torch.tanh, "tanh"),
         ("selu", "selu"),
     ],
-    ids=str,
+    ids=["GELU", "ReLU", "silu", "tanh", "name"],
 )
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_gains_of_pytorch_activations_are_those_of_the_names(activation, name, direction):

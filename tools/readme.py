@@ -1,4 +1,4 @@
-"""README's tables, made of the newest benchmark results; `python -m tools.readme` writes, `--check` compares."""
+"""README's tables, made of the newest benchmark results: `python -m tools.readme`; `--check` compares."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def readme_text(text: str) -> str:
 
 def demo_table(record: dict[str, Any]) -> str:
     """Test accuracy of each start in the default study."""
-    rows = ["| start | learning rate | test accuracy | interval of the median |", "|---|---|---|---|"]
+    rows = [
+        "| start | learning rate | test accuracy | interval of the median |",
+        "|---|---|---|---|",
+    ]
     for entry in record["measured"]["study"]["race"].values():
         rate = "–" if entry["rate"] is None else f"{entry['rate']:g}"
         if entry["median"] is None:

@@ -19,8 +19,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import pondera
 from pondera.core.errors import DomainError, MissingFramework, ShapeError, missing
 
-_NEEDED = ("altair", "jinja2", "optuna", "sklearn", "torch", "vl_convert")
-
 app = typer.Typer(
     name="pondera",
     help="Good weights for neural networks: how they begin, and how they are kept in bounds.",
@@ -90,6 +88,10 @@ def study(
     runs: Annotated[int, typer.Option(help="Fresh seeds at each start's best rate.")] = 6,
     batch_size: Annotated[int, typer.Option(help="Rows of each batch.")] = 64,
     optimizer: Annotated[str, typer.Option(help="sgd (momentum 0.9) or adamw.")] = "sgd",
+    bounds: Annotated[
+        bool,
+        typer.Option(help="Study the second half too: penalties and decay on few rows."),
+    ] = True,
     workers: Annotated[
         int, typer.Option(help="Parallel processes, one thread each; 0 for one per core.")
     ] = 0,
@@ -100,8 +102,9 @@ def study(
 ) -> None:
     """Find the start a network needs: look at it, race six starts, answer with code and evidence.
 
-    Each start gets its own best learning rate (chosen on validation rows), then fresh seeds. Finished runs are
-    kept in study.db: after Ctrl-C the same command goes on where it stopped.
+    Each start gets its own best learning rate (chosen on validation rows), then fresh seeds. From the winner,
+    bounds on the weights are raced on few rows. Finished runs are kept in study.db: after Ctrl-C the same
+    command goes on where it stopped.
     """
     settings = {
         "model": model,
@@ -113,6 +116,7 @@ def study(
         "rates": _several(rates),
         "fresh_seeds": runs,
         "optimizer": optimizer,
+        "bounds": bounds,
         "workers": workers,
     }
     _guarded(lambda: _study(settings, out, as_json=as_json), debug=debug, out=out)
@@ -135,18 +139,13 @@ def run() -> None:
 
 
 def _study(given: dict[str, Any], out: Path, *, as_json: bool) -> None:
-    try:
-        for needed in _NEEDED:
-            importlib.import_module(needed)
-        from pondera import report
-        from pondera.study import Settings
-        from pondera.study import study as run_study
-    except ModuleNotFoundError as fault:
-        if fault.name not in _NEEDED:
-            raise
-        raise missing("pondera study", str(fault.name), "study,torch") from None
+    _need_packages()
+    from pondera import report
+    from pondera.study import Settings
+    from pondera.study import study as run_study
 
-    settings = Settings(**{**given, "rates": tuple(_number(r) for r in given["rates"])})
+    given |= {"rates": tuple(_number(r) for r in given["rates"])}
+    settings = Settings(**given)
     _need_folder(out)
     aside = redirect_stdout(sys.stderr) if as_json else nullcontext()
     with aside, _bars(Console(stderr=True)) as bars:
@@ -166,9 +165,22 @@ def _study(given: dict[str, Any], out: Path, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(result, indent=1) + "\n")
         return
     terminal = Console()
-    for part in (report.look_table(result), report.race_table(result), report.answer_panel(result)):
-        terminal.print(part)
+    tables = [report.look_table, report.race_table]
+    tables += [report.bounds_table] if result["bounds"] else []
+    for part in (*tables, report.answer_panel):
+        terminal.print(part(result))
     terminal.print("written: " + ", ".join(str(path) for path in paths), soft_wrap=True)
+
+
+def _need_packages() -> None:
+    """Before a long race, not behind it."""
+    for needed in ("altair", "jinja2", "optuna", "sklearn", "torch", "vl_convert"):
+        try:
+            importlib.import_module(needed)
+        except ModuleNotFoundError as fault:
+            if fault.name != needed:
+                raise
+            raise missing("pondera study", needed, "study,torch") from None
 
 
 def _write(result: dict[str, Any], out: Path) -> list[Path]:
@@ -180,7 +192,7 @@ def _write(result: dict[str, Any], out: Path) -> list[Path]:
     report.write_page(result, page)
     texts = {
         "study.json": json.dumps(result, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
-        "snippet.py": result["answer"]["snippet"],
+        "snippet.py": (result["bounds"] or result)["answer"]["snippet"],
     }
     for name, text in texts.items():
         part = out / f".{name}.part"
@@ -199,15 +211,15 @@ def _guarded(work: Any, *, debug: bool, out: Path) -> None:
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         kept = out / "study.db"
-        told = f"finished runs are kept in {kept}" if kept.exists() else "nothing was finished"
-        typer.echo(f"stopped: {told}; the same command goes on from there.", err=True)
+        told = f"finished runs are kept in {kept}; the same command goes on from there."
+        typer.echo(f"stopped: {told if kept.exists() else 'nothing was finished.'}", err=True)
         raise typer.Exit(130) from None
 
 
 def _need_folder(out: Path) -> None:
     """The folder, or the nearest one above it, can be written: tried, for rights do not tell all."""
     try:
-        above = next(path for path in (out, *out.resolve().parents) if path.exists())
+        above = next(path for path in (out.resolve(), *out.resolve().parents) if path.exists())
         if not above.is_dir():
             raise DomainError(f"--out: {above} is a file. Name a folder.")
         with tempfile.TemporaryDirectory(prefix=".pondera-", dir=above):

@@ -2,7 +2,7 @@
 
 The compiled functions leave Python's lock while they run, so ordinary threads are enough: no OpenMP, and
 nobody else's thread settings are read or changed. A forked child makes its own pool; the inherited
-one has no threads and would hang.
+one has no threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from pondera.core.errors import DomainError
 Item = TypeVar("Item")
 
 SMALLEST: Final = 2**16  # elements per chunk: below, waking a thread costs more than it saves
-_CHUNKS: Final = 32  # per thread: one that starts late, or is disturbed, is waited for the less
+# Per thread. A thread that starts late is waited for the less; and PyTorch's threads (libgomp) keep a
+# processor busy for some 7 ms after each of its operations, so that ours beside it is slow.
+_CHUNKS: Final = 32
 
 
 class _State:
@@ -113,7 +115,8 @@ def _submit(work: Callable[[], None]) -> Future[None] | None:
         with _state.lock:
             if _state.executor is None:
                 _state.executor = ThreadPoolExecutor(
-                    max_workers=max(1, threads() - 1), thread_name_prefix="pondera"
+                    max_workers=max(1, threads() - 1),
+                    thread_name_prefix="pondera",
                 )
             return _state.executor.submit(work)
     except RuntimeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pondera.core import laws
 from pondera.core.errors import DomainError, ShapeError, placed, unknown
 from pondera.core.laws.base import Axes
-from pondera.model.graph import Network, Role, Use
+from pondera.model.graph import Network, Role
 from pondera.model.rows import Row
 from pondera.model.schemes import SCHEMES
 from pondera.model.schemes.classic import true_fans
@@ -38,26 +38,19 @@ def rows_for(network: Network, *, scheme: str) -> tuple[Row, ...]:
             "initialize: found no dense or convolutional weight in the forward pass; got "
             f"{len(network.shapes)} parameters. Draw them one by one with pondera.torch.fill_."
         )
-    if not _first_uses(network):
+    if not network.trained:
         raise DomainError(
             "initialize: needs a dense or convolutional weight that is trained; got "
             f"{len(network.frozen)} frozen parameters. Call requires_grad_(True) on those to draw."
         )
-    rows = {use.name: _weight_row(network, i, scheme) for i, use in _first_uses(network)}
+    first = {use.name: index for index, use in reversed([*enumerate(network.uses)])}
+    rows = {name: _weight_row(network, first[name], scheme) for name in network.trained}
     return tuple(
         rows.get(name) or _other_row(name, shape, network.others[name])
         if name not in network.frozen
         else _frozen_row(network, name)
         for name, shape in network.shapes.items()
     )
-
-
-def _first_uses(network: Network) -> list[tuple[int, Use]]:
-    """The first use of every weight that may be drawn."""
-    first = dict[str, tuple[int, Use]]()
-    for index, use in enumerate(network.uses):
-        first.setdefault(use.name, (index, use))
-    return [found for name, found in first.items() if name not in network.frozen]
 
 
 def _weight_row(network: Network, index: int, scheme: str) -> Row:
@@ -102,6 +95,6 @@ def _other_row(name: str, shape: tuple[int, ...], role: Role) -> Row:
 
 
 def _frozen_row(network: Network, name: str) -> Row:
-    role = next((use.role for use in network.uses if use.name == name), None)
-    role, why = role or network.others[name], "left as it was: frozen, it will not be trained"
-    return Row(name, network.shapes[name], role, None, why)
+    used: Role | None = next((use.role for use in network.uses if use.name == name), None)
+    why = "left as it was: frozen, it will not be trained"
+    return Row(name, network.shapes[name], used or network.others[name], None, why)

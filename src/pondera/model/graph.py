@@ -72,3 +72,9 @@ class Network:
     last: Feed
     lookups: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the used weights that are trained, each once, in the order of first use."""
+        names = dict.fromkeys(use.name for use in self.uses)
+        return tuple(name for name in names if name not in self.frozen)

@@ -9,17 +9,15 @@ from pondera.report.bounds import (
     bound_lanes,
     entries,
     is_unbounded,
+    named,
     path_rows,
     seeds,
-    strength_text,
 )
 from pondera.report.captions import dots_caption, lost
 from pondera.report.lanes import scores_in
 from pondera.report.rows import Result, Row
 from pondera.report.scores import Score
 from pondera.report.wording import counted, listed, share
-
-_BELOW = "Scores far below chance stand at the {}."
 
 
 def bounds_caption(result: Result) -> str:
@@ -45,9 +43,11 @@ def _compared(result: Result) -> list[tuple[Arm, Row]]:
 def bounds_notes(result: Result) -> list[str]:
     """How to read a lane, scores beyond the picture, and bounds that lost runs."""
     lanes = bound_lanes(result)
-    notes = [dots_caption((lane.entry for lane in lanes), counted(len(seeds(result)), "fresh seed"))]
+    notes = [
+        dots_caption((lane.entry for lane in lanes), counted(len(seeds(result)), "fresh seed"))
+    ]
     if any(score is not None for score in scores_in(lanes)) and bound_axis(result).clips:
-        notes.append(_BELOW.format("left edge"))
+        notes.append("Scores far below chance stand at the left edge.")
     return notes + lost((lane.label, lane.entry) for lane in lanes)
 
 
@@ -55,7 +55,7 @@ def strengths_caption(result: Result) -> str:
     """How each strength was chosen, and what it holds."""
     score = Score.of(result)
     told = [
-        f"{arm.label}{_at(entry)} scores {score(point.get('validation'))}"
+        f"{named(arm, entry)} scores {score(point.get('validation'))}"
         for arm, entry in _compared(result)
         if (point := entry["points"][-1 if is_unbounded(entry) else entry["chosen"]])
     ]
@@ -63,10 +63,6 @@ def strengths_caption(result: Result) -> str:
         "Ringed is the strength chosen for each bound, the strongest within one standard error "
         f"of its best{': ' if told else ''}{', '.join(told)}."
     )
-
-
-def _at(entry: Row) -> str:
-    return "" if entry["strength"] is None else f" at λ = {strength_text(entry)}"
 
 
 def strengths_notes(result: Result) -> list[str]:
@@ -82,8 +78,9 @@ def strengths_notes(result: Result) -> list[str]:
         notes.append(f"The strongest tried, so a stronger one may serve as well: {listed(edge)}.")
     if any(row["at"] is None for row in rows):
         notes.append("A line ends where training diverged.")
-    if PathAxes.of(result).scores.clips:
-        notes.append(_BELOW.format("foot"))
+    axis = PathAxes.of(result).scores
+    if axis.clips:
+        notes.append(f"Scores below {Score.of(result)(axis.low)} stand at the foot.")
     return notes
 
 
@@ -94,23 +91,30 @@ def at_edge(entry: Row) -> bool:
 
 def zeros_caption(result: Result) -> str:
     """Which bounds make exact zeros, and how many at the strength chosen."""
-    makers = [
-        (arm, entry)
+    told = [
+        f"{share(entry['zeros'])} with {arm.label}"
         for arm, entry in entries(result)
-        if any(point.get("zeros") for point in entry["points"])
+        if entry["zeros"]
     ]
-    if not makers:
-        return "No bound set a weight to exactly 0 at any strength tried."
-    told = [f"{share(entry['zeros'])} with {arm.label}" for arm, entry in makers]
-    return f"Zeros that can be left out; at the strengths chosen they are {listed(told)}."
+    if told:
+        return f"Zeros that can be left out; at the strengths chosen they are {listed(told)}."
+    if any(_makes_zeros(entry) for _, entry in entries(result)):
+        return "No bound set a weight to exactly 0 at the strength chosen for it."
+    return "No bound set a weight to exactly 0 at any strength tried."
 
 
 def zeros_notes(result: Result) -> list[str]:
-    """Which bounds lie on the floor."""
-    idle = [
-        arm.label
-        for arm, entry in entries(result)
-        if not is_unbounded(entry) and not any(point.get("zeros") for point in entry["points"])
-    ]
-    everyone = len(idle) == sum(not is_unbounded(entry) for _, entry in entries(result))
-    return [] if everyone or not idle else [f"None at any strength: {listed(idle)}."]
+    """Which bounds lie on the floor, all the way or as far as the strength chosen."""
+    bound = [(arm, entry) for arm, entry in entries(result) if not is_unbounded(entry)]
+    later = [arm.label for arm, entry in bound if _makes_zeros(entry) and not entry["zeros"]]
+    never = [arm.label for arm, entry in bound if not _makes_zeros(entry)]
+    notes: list[str] = []
+    if later:
+        notes.append(f"Only beyond the strength chosen: {listed(later)}.")
+    if never and len(never) < len(bound):
+        notes.append(f"None at any strength: {listed(never)}.")
+    return notes
+
+
+def _makes_zeros(entry: Row) -> bool:
+    return any(point.get("zeros") for point in entry["points"])

@@ -69,9 +69,7 @@ def _gaps(lanes: Lanes) -> list[alt.Chart]:
     )
     mark = base.mark_point(
         filled=False, fill=lanes.stage.theme.ground, size=80, strokeWidth=2
-    ).encode(
-        x=lanes.across("trained"), shape=lanes.stage.shape(), opacity=lanes.stage.opacity()
-    )
+    ).encode(x=lanes.across("trained"), shape=lanes.stage.shape(), opacity=lanes.stage.opacity())
     return [line, mark]
 
 
@@ -90,11 +88,7 @@ def strengths_chart(
     height = (
         alt.Y("at:Q")
         .scale(domain=[axes.scores.low, axes.scores.high], nice=False, zero=False)
-        .axis(
-            headed(
-                f"{score.name} on the validation rows", format=score.axis_format, tickCount=6
-            )
-        )
+        .axis(headed(f"{score.name} on the validation rows", format=score.axis_format, tickCount=6))
     )
     title = f"Validation {score.name} by strength"
     return stage.framed(_paths(result, stage, axes, height, whiskers=True), title)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pondera.report.arms import Arm, arms_of
+from pondera.report.arms import arms_of
 from pondera.report.bound_captions import at_edge
-from pondera.report.bounds import entries, is_unbounded, raced, strength_text
+from pondera.report.bounds import entries, gap_text, is_unbounded, named, raced, strength_text
 from pondera.report.lanes import fate
 from pondera.report.rows import Result, Row
 from pondera.report.scores import Score
-from pondera.report.tables import coverage
+from pondera.report.tables import contrasted, coverage
 from pondera.report.wording import counted, share
 
 
@@ -21,38 +21,20 @@ def snippet(result: Result) -> str:
 
 
 def bound_contrast(result: Result) -> list[dict[str, str]]:
-    """Test score without a bound and with the winner, and the gain; none where no bound won."""
+    """Test score without a bound and with the winner, and the gain; none where that may be noise."""
     free = [(arm, entry) for arm, entry in entries(result) if is_unbounded(entry)]
     best = [(arm, entry) for arm, entry in entries(result) if arm.winner]
     gain = result["bounds"]["answer"]["gain"] if best else None
-    if not free or not gain or gain["median"] is None or best == free:
+    # Of a gain that may be noise, medians and the median of differences can have opposite signs.
+    if not free or not gain or gain["median"] is None or (gain["low"] or 0) <= 0:
         return []
     score, rows = Score.of(result), result["bounds"]["setting"]["rows"]
-    pair = [
-        {
-            "number": score(entry["median"]),
-            "what": f"{score.name} after {counted(rows, 'row')}, {named(arm, entry)}",
-            "interval": score.interval(entry),
-        }
-        for arm, entry in (free[0], best[0])
-    ]
-    gained = {
-        "number": score.gain(gain["median"]),
-        "what": "gain, seed by seed",
-        "interval": score.interval(gain, gain=True),
-    }
-    return [*pair, gained]
-
-
-def gain_is_sure(result: Result) -> bool:
-    """Whether the interval of the bound's gain lies above 0."""
-    gain = result["bounds"]["answer"]["gain"]
-    return bool(gain) and gain["low"] is not None and gain["low"] > 0
-
-
-def named(arm: Arm, entry: Row) -> str:
-    """A bound with its strength."""
-    return arm.label if not entry["strength"] else f"{arm.label} at λ = {strength_text(entry)}"
+    return contrasted(
+        score,
+        before=(f"{score.name} from {counted(rows, 'training row')}, no bound", free[0][1]),
+        after=(f"the same with {named(*best[0])}", best[0][1]),
+        gain=gain,
+    )
 
 
 def bound_standings(result: Result) -> list[dict[str, Any]]:
@@ -67,7 +49,7 @@ def bound_standings(result: Result) -> list[dict[str, Any]]:
             "strength": strength_text(entry),
             "median": score(entry["median"]),
             "interval": score.interval(entry, sure=sure),
-            "gap": score.gain(entry["gap"]),
+            "gap": gap_text(entry, score),
             "zeros": share(entry["zeros"]),
             "remark": bound_remark(entry),
         }
@@ -79,9 +61,9 @@ def bound_remark(entry: Row) -> str:
     """What a reader must know before believing a row of the table."""
     remarks = {
         fate(raced(entry)): True,
-        "refitted on its support": entry["refitted"],
-        "strongest of those tried": at_edge(entry),
-        "every strength did worse": entry["strength"] == 0,
+        "refitted": entry["refitted"],
+        "strongest tried": at_edge(entry),
+        "every strength did worse": entry["strength"] == 0 and entry["median"] is not None,
     }
     return "; ".join(remark for remark, holds in remarks.items() if remark and holds)
 

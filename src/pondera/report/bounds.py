@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from pondera.report.arms import Arm, bounds_of
@@ -11,8 +11,9 @@ from pondera.report.axes import LogAxis, ScoreAxis, finite, log_axis, score_axis
 from pondera.report.lanes import Lane, dot_rows, lane_rows, scores_in
 from pondera.report.rows import Result, Row
 from pondera.report.scores import Score
-from pondera.report.wording import ABSENT, number, share
+from pondera.report.wording import ABSENT, share
 
+_DEPTH = 3.0
 _APART = 0.04  # decades between neighbours that would stand at one strength
 
 
@@ -33,7 +34,12 @@ def seeds(result: Result) -> list[int]:
 
 def strength_text(entry: Row) -> str:
     """The strength that was chosen; a dash where there is none to choose."""
-    return ABSENT if entry["strength"] is None else number(entry["strength"])
+    return ABSENT if entry["strength"] is None else f"{entry['strength']:g}"
+
+
+def named(arm: Arm, entry: Row) -> str:
+    """A bound with its strength, on one line."""
+    return f"{arm.label} at λ\xa0=\xa0{strength_text(entry)}" if entry["strength"] else arm.label
 
 
 def bound_lanes(result: Result) -> list[Lane]:
@@ -53,6 +59,11 @@ def raced(entry: Row) -> Row:
     runs = [{"seed": run["seed"], "test_score": run.get("test")} for run in entry["runs"]]
     summary = {name: entry[name] for name in ("median", "low", "high", "coverage")}
     return {"status": "ran", "why": "", "runs": runs} | summary
+
+
+def gap_text(entry: Row, score: Score) -> str:
+    """By how much the training rows score better than the test rows; a dash where all was lost."""
+    return ABSENT if entry["median"] is None else score.gain(entry["gap"])
 
 
 def training_score(entry: Row) -> float | None:
@@ -89,7 +100,7 @@ def _gap_row(entry: Row, axis: ScoreAxis, score: Score) -> Row:
     return {
         "training": score(training),
         "trained": None if training is None else max(training, axis.low),
-        "gap": score.gain(entry["gap"]),
+        "gap": gap_text(entry, score),
         "strength": strength_text(entry),
     }
 
@@ -111,11 +122,29 @@ class PathAxes:
     def of(cls, result: Result) -> PathAxes:
         """The axes that show every point of every path."""
         points = [point for _, entry in entries(result) for point in entry["points"]]
-        held = [edge for point in points for edge in _whisker(point)]
         zeros = finite(point.get("zeros") for point in points)
-        # The unbounded beginning has its place even where no path has one.
-        strengths = log_axis([0.0, *(point["strength"] for point in points)])
-        return cls(strengths, _close_axis(result, held), max(zeros, default=0.0) or 1.0)
+        strengths = log_axis(point["strength"] for point in points)
+        return cls(strengths, _held_axis(result, points), max(zeros, default=0.0) or 1.0)
+
+
+def _held_axis(result: Result, points: Sequence[Row]) -> ScoreAxis:
+    """The axis of validation scores; what too strong a bound breaks may stand at its foot.
+
+    It reaches three times as far below the best as the unbounded and the chosen points do.
+    """
+    telling = [
+        point
+        for _, entry in entries(result)
+        for k, point in enumerate(entry["points"])
+        if point["strength"] == 0 or k == entry["chosen"]
+    ]
+    held = finite(edge for point in points for edge in _whisker(point))
+    shown = finite(edge for point in telling for edge in _whisker(point))
+    if not held or not shown:
+        return _close_axis(result, held)
+    foot = max(held) - _DEPTH * (max(held) - min(shown))
+    axis = _close_axis(result, [max(edge, foot) for edge in held])
+    return replace(axis, clips=axis.clips or min(held) < foot)
 
 
 def path_rows(result: Result) -> list[Row]:
@@ -157,7 +186,7 @@ def _path_row(
     )
     return {
         "arm": arm.label,
-        "strength": number(point["strength"]),
+        "strength": f"{point['strength']:g}",
         "across": across,
         "at": held,
         "low": low,

@@ -26,9 +26,7 @@ class Lane:
 def race_lanes(result: Result) -> list[Lane]:
     """A lane per start that was to race."""
     return [
-        Lane(arm.label, entry)
-        for arm in arms_of(result)
-        if (entry := result["race"].get(arm.key))
+        Lane(arm.label, entry) for arm in arms_of(result) if (entry := result["race"].get(arm.key))
     ]
 
 

@@ -73,6 +73,7 @@ def page(result: Result) -> str:
     return _template().render(
         answer=result["answer"],
         bounds=_second_half(result),
+        claims=_claims(result),
         charts=script_json(embedded_charts(result, shown)),
         contrast=tables.contrast(result),
         figures={figure.name: _told(figure, result) for figure in shown},
@@ -87,7 +88,6 @@ def page(result: Result) -> str:
         setting=tables.setting_list(result),
         snippet=bound_tables.snippet(result),
         style=_style(),
-        tied=tables.tied(result),
     )
 
 
@@ -102,6 +102,14 @@ def _template() -> Any:
     return environment.get_template("page.html.jinja")
 
 
+def _claims(result: Result) -> list[str]:
+    """What was found of the starts, and which of them were not told apart."""
+    claims, tied = result["answer"]["claims"], tables.tied(result)
+    if not claims or not tied:
+        return claims
+    return [*claims, f"Not to be told from the winner by these runs: {', '.join(tied)}."]
+
+
 def _second_half(result: Result) -> dict[str, Any] | None:
     """What is said of the bounds; none where they were not studied."""
     if not bounds_of(result):
@@ -109,7 +117,6 @@ def _second_half(result: Result) -> dict[str, Any] | None:
     return {
         "answer": result["bounds"]["answer"],
         "contrast": bound_tables.bound_contrast(result),
-        "sure": bound_tables.gain_is_sure(result),
         "course": bound_tables.course(result),
         "interval": tables.interval_heading(result["bounds"]["arms"].values()),
         "standings": bound_tables.bound_standings(result),

@@ -50,19 +50,17 @@ class Stage:
         return self._by_arm(alt.Color, [self.theme.series[arm.series] for arm in self.arms])
 
     def dash(self) -> alt.StrokeDash:
-        """The stroke of each arm's line; in a legend it would only fray the points."""
-        marks = [list(arm.dash) for arm in self.arms]
-        return self._by_arm(alt.StrokeDash, marks, legend=None)
+        """The stroke of each arm's line."""
+        return self._by_arm(alt.StrokeDash, [list(arm.dash) for arm in self.arms])
 
     def shape(self) -> alt.Shape:
         """The shape of each arm's points."""
         return self._by_arm(alt.Shape, [arm.shape for arm in self.arms])
 
-    def _by_arm(self, channel: Any, marks: list[Any], **settings: Any) -> Any:
+    def _by_arm(self, channel: Any, marks: list[Any]) -> Any:
         legend = alt.Legend(symbolLimit=60) if self.has_legend else None
-        settings = {"legend": legend} | settings
         labels = [arm.label for arm in self.arms]
-        return channel("arm:N", **settings).scale(domain=labels, range=marks)
+        return channel("arm:N", legend=legend).scale(domain=labels, range=marks)
 
     def thickness(self) -> alt.StrokeWidthValue:
         """The winner's line is the widest."""

@@ -21,13 +21,17 @@ def contrast(result: Result) -> list[dict[str, str]]:
     if not gain or winner not in race or against not in race:
         return []
     labels = {arm.key: arm.label for arm in arms_of(result)}
+    before, after = ((f"{score.name} with {labels[key]}", race[key]) for key in (against, winner))
+    return contrasted(score, before=before, after=after, gain=gain)
+
+
+def contrasted(
+    score: Score, *, before: tuple[str, Row], after: tuple[str, Row], gain: Row
+) -> list[dict[str, str]]:
+    """Two entries, each with what it is, and the gain from one to the other."""
     pair = [
-        {
-            "number": score(race[key]["median"]),
-            "what": f"{score.name} with {labels[key]}",
-            "interval": score.interval(race[key]),
-        }
-        for key in (against, winner)
+        {"number": score(entry["median"]), "what": what, "interval": score.interval(entry)}
+        for what, entry in (before, after)
     ]
     gained = {
         "number": score.gain(gain["median"]),

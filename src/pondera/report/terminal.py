@@ -1,4 +1,4 @@
-"""A study in the terminal: three rich renderables that fit 80 columns.
+"""A study in the terminal: four rich renderables that fit 80 columns.
 
 Names come from the user and are printed as they are: no console markup is read in them.
 """
@@ -19,10 +19,11 @@ from rich.text import Text
 
 from pondera.report.arms import Arm, arms_of
 from pondera.report.axes import finite
+from pondera.report.bound_tables import bound_standings, snippet
 from pondera.report.rows import Result, layers_of, spaced
 from pondera.report.scores import Score
 from pondera.report.tables import interval_heading, remark
-from pondera.report.wording import ABSENT, clipped, short
+from pondera.report.wording import ABSENT, clipped, counted, short
 
 _QUANTITIES = {
     "signal_spread": "spread: what tells two inputs apart",
@@ -32,7 +33,7 @@ _QUANTITIES = {
 _MOST_DEPTHS = 4  # columns; the first and the last layer are always among them
 _SPARK_WIDTH = 10
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_NAME = 26  # columns
+_NAME, _BOUND = 26, 20  # columns
 
 
 class Spark:
@@ -103,7 +104,9 @@ def race_table(result: Result) -> RenderableType:
     table = _table(f"test {score.name}" + ("" if chance is None else f", chance {score(chance)}"))
     table.add_column("start", max_width=_NAME, no_wrap=True)
     table.add_column("median", justify="right", no_wrap=True)
-    table.add_column(interval_heading(result).lower(), justify="right", no_wrap=True)
+    table.add_column(
+        interval_heading(result["race"].values()).lower(), justify="right", no_wrap=True
+    )
     table.add_column("rate", justify="right", no_wrap=True)
     table.add_column("remark", overflow="fold")
     for arm, entry in raced:
@@ -114,15 +117,46 @@ def race_table(result: Result) -> RenderableType:
     return table
 
 
+def bounds_table(result: Result) -> RenderableType:
+    """The bounds: a row each with its strength, median, interval, gap and exact zeros."""
+    standings = bound_standings(result)
+    if not standings:
+        return Text("No bound was studied.")
+    setting, score = result["bounds"]["setting"], Score.of(result)
+    table = _table(f"test {score.name} from {counted(setting['rows'], 'training row')}")
+    table.add_column("bound", max_width=_BOUND, no_wrap=True)
+    interval = interval_heading(result["bounds"]["arms"].values()).lower()
+    for name in ("λ", "median", interval, "gap", "zeros"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("remark", overflow="fold")
+    for row in standings:
+        table.add_row(
+            _name(row["arm"], _BOUND),
+            row["strength"],
+            row["median"],
+            row["interval"],
+            row["gap"].removesuffix(" points"),
+            row["zeros"],
+            Text(row["remark"], style="yellow"),
+        )
+    return table
+
+
 def answer_panel(result: Result) -> Panel:
-    """The answer: the headline, what was found, what is not claimed, and the code to paste."""
-    answer = result["answer"]
-    parts: list[RenderableType] = [Text(answer["headline"], style="bold")]
-    parts += _list("Found", answer["claims"], "")
-    parts += _list("Not claimed", answer["not_claimed"], "dim")
-    if answer["snippet"]:
+    """The answer: the headlines, what was found, what is not claimed, and the code to paste."""
+    halves = {"start": result["answer"]}
+    if result.get("bounds"):
+        halves["bound"] = result["bounds"]["answer"]
+    parts: list[RenderableType] = []
+    for answer in halves.values():
+        parts += [Text()] * bool(parts) + [Text(answer["headline"], style="bold")]
+    for field, heading, style in (("claims", "Found", ""), ("not_claimed", "Not claimed", "dim")):
+        for half, answer in halves.items():
+            told = f"{heading}: the {half}" if len(halves) > 1 else heading
+            parts += _list(told, answer[field], style)
+    if snippet(result):
         code = Syntax(
-            answer["snippet"].rstrip(),
+            snippet(result).rstrip(),
             "python",
             theme="ansi_dark",
             background_color="default",
@@ -152,5 +186,5 @@ def _table(title: str) -> Table:
     )
 
 
-def _name(arm: Arm) -> Text:
-    return Text(clipped(arm.label, _NAME), style="bold green" if arm.winner else "")
+def _name(arm: Arm, most: int = _NAME) -> Text:
+    return Text(clipped(arm.label, most), style="bold green" if arm.winner else "")

@@ -92,7 +92,7 @@ def vega_config(theme: Theme) -> dict[str, Any]:
             "labelFontSize": 12,
             "labelLimit": 220,
             "symbolSize": 120,
-            "symbolStrokeWidth": 2,
+            "symbolStrokeWidth": 0,  # a dashed outline would only fray the points
             "title": None,
         },
         "title": {

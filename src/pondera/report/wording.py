@@ -63,7 +63,7 @@ def percent(share: float) -> str:
 def share(part: float | None) -> str:
     """A share of 1 in per cent, neither rounded to none nor to all; a dash for none.
 
-    >>> share(0.1896), share(0.00055), share(0.0), share(0.9999), share(None)
+    >>> share(0.1896), share(0.0003), share(0.0), share(0.9999), share(None)
     ('19.0%', '<0.1%', '0%', '>99.9%', '–')
     """
     if part is None:

@@ -14,6 +14,7 @@ from pondera.study.statistics import Summary, summary
 _BASELINE: Final = "default"
 _VANISHED: Final = 1e-3  # of what the first layer holds
 _EXPLODED: Final = 1e3
+_NOTHING: Final = "# nothing to paste: no start learned in this study\n"
 
 
 def answer(plan: Plan, found: Outcomes, setting: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def answer(plan: Plan, found: Outcomes, setting: Mapping[str, Any]) -> dict[str,
     against = _BASELINE if _BASELINE in finished and winner != _BASELINE else None
     gain = _gain(plan, found, winner, against) if against else None
     tied = [n for n in finished if n != winner and _tied(plan, found, winner, n)]
+    best = median(scores(finished[winner], "test"))
     return {
         "winner": winner,
         "against": against,
@@ -40,7 +42,7 @@ def answer(plan: Plan, found: Outcomes, setting: Mapping[str, Any]) -> dict[str,
         "headline": _headline(winner, gain, finished[winner], setting),
         "claims": _claims(plan, found, winner, tied, gain, setting),
         "not_claimed": _not_claimed(plan, found, winner, tied, setting),
-        "snippet": snippet(winner),
+        "snippet": snippet(winner) if _learned(best, setting) else _NOTHING,
     }
 
 
@@ -145,13 +147,21 @@ def points_of(number: float, score: str) -> str:
     return f"{100 * number:+.1f} points" if score == "accuracy" else f"{number:+.3f}"
 
 
+def _learned(best: float, setting: Mapping[str, Any]) -> bool:
+    return best > setting["chance"]["score"]
+
+
 def _headline(
     winner: str, gain: Summary | None, runs: list[Any], setting: Mapping[str, Any]
 ) -> str:
-    score = setting["score"]
-    reached = (
-        f"{shown(median(scores(runs, 'test')), score)} test {score} (median of {len(runs)} seeds)"
-    )
+    score, best = setting["score"], median(scores(runs, "test"))
+    reached = f"{shown(best, score)} test {score} (median of {len(runs)} seeds)"
+    if not _learned(best, setting):
+        return (
+            f"None of the starts learns in {setting['steps']} steps: the best, {ARMS[winner].title}, gives "
+            f"{reached}; chance is {shown(setting['chance']['score'], score)}. Try more steps, other rates, or "
+            "numbers brought to mean 0 and standard deviation 1."
+        )
     if winner == _BASELINE:
         return f"Keep the framework's own start: {reached}; none of the others did better."
     title = ARMS[winner].title

@@ -118,7 +118,8 @@ def _claims(
         if arm.sparse and plan.chosen(arm, found) > 0:
             sparse = bound_entry(arm, plan, found)
             said.append(
-                f"{arm.title} at λ = {sparse['strength']:g}, refitted on its support: {sparse['zeros']:.0%} of the "
+                f"{arm.title} at λ = {sparse['strength']:g}, refitted on its support: "
+                f"{sparse['zeros']:.0%} of the "
                 f"weights are exactly 0, test {score} {shown(_test(plan, arm, found), score)}."
             )
     return said
@@ -128,7 +129,8 @@ def _not_claimed(
     plan: BoundPlan, winner: BoundArm, gain: Summary | None, setting: Mapping[str, Any]
 ) -> list[str]:
     said = [
-        "That the same strength fits more rows: each λ was chosen for these few, by the one-standard-error rule "
+        "That the same strength fits more rows: each λ was chosen for these few, by the "
+        "one-standard-error rule "
         "on validation rows; with more data less is needed.",
         f"More than {len(plan.seeds)} seeds can tell: a small difference between bounds may be noise.",
     ]

@@ -62,8 +62,8 @@ class Workers:
                 yield futures[future], future.result()
         except BrokenProcessPool:
             raise DomainError(
-                "study: a worker process died, most often for lack of memory. Pass --workers 1, or a "
-                "smaller --batch-size."
+                "study: a worker process died, most often for lack of memory. Pass --workers 1, or a smaller "
+                "--batch-size; in a script of your own call study() under if __name__ == '__main__'."
             ) from None
 
     def _submitted(self, jobs: Sequence[Job]) -> dict[Future[Outcome], Job]:

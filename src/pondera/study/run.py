@@ -101,19 +101,20 @@ def study(
     subject = subject_of(work_of(settings, task), adapter, seed=settings.seed)
     able, unable = able_arms(arms, subject.network)
     plan = _plan(settings, able)
+    bounded = settings.bounds and bool(subject.network.trained)
     store = Store(folder / STORE, fingerprint=fingerprint(settings, subject, adapter))
     try:
         found = store.load()
         resumed = set(found)
         count = settings.workers or _cores()
-        jobs = _run(plan, subject.work, found, store, count, settings.bounds, progress)
+        jobs = _run(plan, subject.work, found, store, count, bounded, progress)
     except (DomainError, ShapeError):
         store.forget()  # an error leaves nothing behind
         raise
     finally:
         store.close()
     setting = _setting(settings, subject, plan, adapter)
-    bounds = _bound_plan(plan, found) if settings.bounds else None
+    bounds = _bound_plan(plan, found) if bounded else None
     return {
         "schema": 1,
         "pondera": __version__,

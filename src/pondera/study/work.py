@@ -177,7 +177,7 @@ def _path(work: Work, model: Any, job: Job) -> Outcome:
     task, bound = work.task, BOUND_ARMS[job.arm.split("+")[1]]
     few = Split(task.train.inputs[:FEW_ROWS], task.train.targets[:FEW_ROWS])
     adapter = work.adapter()
-    uses = adapter.observe(model, task.train.inputs[:EXAMPLE_ROWS]).uses
+    weights = adapter.observe(model, task.train.inputs[:EXAMPLE_ROWS]).trained
     strengths = (0.0, *bound.strengths)
     if job.refit >= 0:
         strengths = strengths[: job.refit + 1]
@@ -188,7 +188,6 @@ def _path(work: Work, model: Any, job: Job) -> Outcome:
     training = Training(
         task.kind, work.optimizer, work.momentum, job.rate, batches, (), seed=job.seed
     )
-    weights = tuple(dict.fromkeys(use.name for use in uses))
     path = Path(bound.name, strengths, steps, weights, refit=job.refit >= 0)
     splits = (few, task.validation, task.test)
     points = adapter.train_path(model, few, splits, training, path)

@@ -29,7 +29,7 @@ from pondera.model.graph import Network
 from pondera.model.rows import Row
 from pondera.torch.bounds.decay import decay_groups
 from pondera.torch.initialize import fill, initialize, network_of
-from pondera.torch.keep import evaluating, seeded
+from pondera.torch.keep import evaluating, predicted, seeded
 from pondera.torch.measure import look
 from pondera.torch.path import train_path
 from pondera.torch.train import train
@@ -68,8 +68,8 @@ class TorchAdapter(AbstractAdapter):
             model = factory()
             waits = isinstance(model, nn.Module) and any(map(is_lazy, model.parameters()))
             if waits and inputs is not None:
-                with evaluating(model), torch.no_grad():
-                    model(_entering(model, inputs).clone())
+                with evaluating(model):
+                    predicted(model, _entering(model, inputs))
             return model
 
     def trainable(self, model: Any) -> bool:
@@ -94,8 +94,8 @@ class TorchAdapter(AbstractAdapter):
                 parameters[name].copy_(torch.from_numpy(array))
 
     def outputs(self, model: Any, inputs: Array) -> Array:
-        with evaluating(model), torch.enable_grad(), seeded(None):
-            output = model(_entering(model, inputs).clone())
+        with evaluating(model), seeded(None):
+            output = predicted(model, _entering(model, inputs))
         if not isinstance(output, torch.Tensor):
             raise DomainError(
                 f"model: must return one tensor of outputs; got {type(output).__name__}. "

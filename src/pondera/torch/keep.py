@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,17 @@ def restored(model: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for module, name, buffer, before in buffers:
                 module._buffers[name] = buffer.copy_(before)
+
+
+def predicted(model: nn.Module, inputs: torch.Tensor) -> Any:
+    """What the model returns, without a graph; inputs are copied, for it may work in place."""
+    try:
+        with torch.no_grad():
+            return model(inputs.clone())
+    except RuntimeError:  # perhaps it differentiates on its way
+        with torch.enable_grad():
+            output = model(inputs.clone())
+        return output.detach() if isinstance(output, torch.Tensor) else output
 
 
 @contextmanager

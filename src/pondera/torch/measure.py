@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -47,7 +48,11 @@ def look(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, *, kind:
             leaving.register_hook(keep)
 
     outputs = list[torch.Tensor]()
-    hook = model.register_forward_hook(lambda _module, _args, output: outputs.append(output))
+
+    def catch(_module: nn.Module, _args: Any, output: Any) -> None:
+        outputs.append(output)
+
+    hook = model.register_forward_hook(catch)
     try:
         with restored(model), torch.enable_grad(), seeded(0):
             network = observe(model.train(), inputs, watch)

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from pondera.model.adapter import Run, TaskKind, Training
-from pondera.torch.keep import evaluating, seeded
+from pondera.torch.keep import evaluating, predicted, seeded
 from pondera.torch.measure import loss_of
 
 Pair = tuple[torch.Tensor, torch.Tensor]
-_ROWS = 1024  # rows per forward pass when scoring
+_ROWS = 256  # rows per forward pass when scoring
 
 
 def train(model: nn.Module, rows: Pair, splits: Sequence[Pair], training: Training) -> Run:
@@ -69,9 +69,8 @@ def descend(
 def score(model: nn.Module, rows: Pair, kind: TaskKind) -> float:
     """Accuracy, or R² for regression; NaN where the output is not finite."""
     inputs, targets = rows
-    with evaluating(model), torch.enable_grad():  # some models differentiate on their way
-        parts = inputs.split(_ROWS)
-        output = torch.cat([model(part.clone()).detach() for part in parts])  # may work in place
+    with evaluating(model):
+        output = torch.cat([predicted(model, part) for part in inputs.split(_ROWS)])
     if not bool(torch.isfinite(output).all()):
         return math.nan
     if kind == "classification":

@@ -77,7 +77,7 @@ def block_gap(z: Array, slope: Array, weight: Any, layout: Layout, xp: Any) -> A
     return layout.per_group(xp.where(norm == 0, at_zero, elsewhere), xp)
 
 
-def block_slope(z: Array, weight: Any, layout: Layout, xp: Any) -> Array:
+def _block_slope(z: Array, weight: Any, layout: Layout, xp: Any) -> Array:
     """Derivative of Σ_g weight·‖z_g‖ on folded weights, 0 in a zero group."""
     norm = layout.norm(z, xp)
     return weight * z / xp.where(norm == 0, 1.0, norm)
@@ -145,7 +145,7 @@ class GroupLasso(AbstractPenalty):
     def _slope(self, w: Array, xp: Any) -> Array:
         layout = self.groups.layout(w.shape)
         z = layout.fold(w, xp)
-        return layout.unfold(block_slope(z, self._weight(layout, z, xp), layout, xp), xp)
+        return layout.unfold(_block_slope(z, self._weight(layout, z, xp), layout, xp), xp)
 
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:
         """Largest group norm of the gradient, over the root of the group's size."""
@@ -225,7 +225,7 @@ class SparseGroupLasso(AbstractPenalty):
     def _slope(self, w: Array, xp: Any) -> Array:
         layout = self.groups.layout(w.shape)
         z = layout.fold(w, xp)
-        blocks = block_slope(z, self.l21 * self._roots(layout, z, xp), layout, xp)
+        blocks = _block_slope(z, self.l21 * self._roots(layout, z, xp), layout, xp)
         return self.l1 * xp.sign(w) + layout.unfold(blocks, xp)
 
     def critical_strength(self, gradient_at_zero: Array, /, *, xp: Any = np) -> float:

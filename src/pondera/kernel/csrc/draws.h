@@ -14,20 +14,6 @@ typedef struct {
     _Alignas(64) char numbers[TILE * sizeof(double)];
 } tile_cache;
 
-INLINE unsigned width_of(int format) { return format == FLOAT64 ? 8 : format == FLOAT32 ? 4 : 2; }
-
-INLINE void whole_tile(char *out, uint64_t tile, const pondera_recipe *r, int kind, int format) {
-    _Alignas(64) uint32_t words[TILE];
-    if (kind != CONSTANT) make_words(words, tile, 0, LANES, r);
-    /* A second loop, on purpose: in one with the first it takes half as long again. */
-    make_numbers(words, out, TILE, r, kind, format);
-}
-
-SHARED void make_group(tile_cache *cache, uint32_t group, const pondera_recipe *r) {
-    make_words(cache->words, cache->number, 16 * group, 16 * group + 16, r);
-    cache->words_made |= 1u << group;
-}
-
 /* Make what elements from ... to - 1 of a tile need and is not there yet. */
 INLINE void need(tile_cache *cache, uint64_t tile, unsigned from, unsigned to,
                  const pondera_recipe *r, int kind, int format) {
@@ -35,14 +21,19 @@ INLINE void need(tile_cache *cache, uint64_t tile, unsigned from, unsigned to,
         cache->number = tile;
         cache->words_made = cache->numbers_made = 0;
     }
-    for (unsigned chunk = from / 16; chunk <= (to - 1) / 16; chunk++) {
-        if (cache->numbers_made >> chunk & 1) continue;
-        unsigned group = chunk % 4;
-        if (kind != CONSTANT && !(cache->words_made >> group & 1)) make_group(cache, group, r);
-        make_numbers(cache->words + 16 * chunk, cache->numbers + 16 * chunk * width_of(format), 16,
-                     r, kind, format);
-        cache->numbers_made |= 1u << chunk;
+    unsigned chunk = from / 16, end = (to - 1) / 16 + 1;
+    while (chunk < end && cache->numbers_made >> chunk & 1) chunk++;
+    while (chunk < end && cache->numbers_made >> (end - 1) & 1) end--;
+    if (chunk == end) return;
+    for (unsigned i = chunk; i < end; i++) {
+        cache->numbers_made |= 1u << i;
+        const unsigned group = i % 4;
+        if (kind == CONSTANT || cache->words_made >> group & 1) continue;
+        make_some_words(cache->words, tile, 16 * group, 16 * group + 16, r);
+        cache->words_made |= 1u << group;
     }
+    make_numbers(cache->words + 16 * chunk, cache->numbers + 16 * chunk * width_of(format),
+                 16 * (end - chunk), r, kind, format);
 }
 
 INLINE void spread(char *out, int64_t stride, const char *from, unsigned count, int format) {
@@ -51,23 +42,26 @@ INLINE void spread(char *out, int64_t stride, const char *from, unsigned count, 
         memcpy(out, from, (size_t)count * width);
         return;
     }
-    for (unsigned i = 0; i < count; i++) memcpy(out + (int64_t)i * stride * width, from + i * width, width);
+    for (unsigned i = 0; i < count; i++)
+        memcpy(out + (int64_t)i * stride * width, from + i * width, width);
 }
 
 /* One run of neighbouring elements. */
 INLINE void run(char *out, int64_t stride, uint64_t start, uint64_t count, tile_cache *cache,
                 const pondera_recipe *recipe, int kind, int format) {
     const pondera_recipe r = *recipe; /* a copy: stores through `out` cannot change it */
+    const unsigned width = width_of(format);
     while (count > 0) {
-        unsigned from = start % TILE;
-        unsigned size = count < TILE - from ? (unsigned)count : TILE - from;
+        const unsigned from = start % TILE;
+        uint64_t size = count < TILE - from ? count : TILE - from;
         if (size == TILE && stride == 1) {
-            whole_tile(out, start / TILE, &r, kind, format);
+            make_tiles(out, start / TILE, count / TILE, &r, kind, format);
+            size = count - count % TILE;
         } else {
-            need(cache, start / TILE, from, from + size, &r, kind, format);
-            spread(out, stride, cache->numbers + from * width_of(format), size, format);
+            need(cache, start / TILE, from, from + (unsigned)size, &r, kind, format);
+            spread(out, stride, cache->numbers + from * width, (unsigned)size, format);
         }
-        out += (int64_t)size * stride * width_of(format);
+        out += (int64_t)size * stride * width;
         start += size;
         count -= size;
     }

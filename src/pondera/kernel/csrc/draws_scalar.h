@@ -4,8 +4,8 @@
 #include "pondera.h"
 
 /* Words of lanes from ... to - 1 of a tile, in steps of 16: Philox4x32-10, see core/bits.py. */
-INLINE void make_words(uint32_t words[TILE], uint64_t tile, uint32_t from, uint32_t to,
-                       const pondera_recipe *r) {
+SHARED void make_some_words(uint32_t words[TILE], uint64_t tile, uint32_t from, uint32_t to,
+                            const pondera_recipe *r) {
     const uint64_t block = tile << 6;
     for (uint32_t lane = from; lane < to; lane++) {
         uint32_t c0 = (uint32_t)block + lane, c1 = (uint32_t)(block >> 32);
@@ -90,7 +90,7 @@ INLINE void make_16(const uint32_t *words, void *to, const pondera_recipe *r, in
         uint32_t bits = bits_of(x);
         if (format == FLOAT64) ((double *)to)[i] = (int32_t)whole[i] * r->unit;
         if (format == FLOAT32) ((float *)to)[i] = x;
-        if (format == BFLOAT16) ((uint16_t *)to)[i] = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+        if (format == BFLOAT16) ((uint16_t *)to)[i] = (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
         if (format == FLOAT16) ((uint16_t *)to)[i] = to_half(x);
     }
 }
@@ -98,6 +98,16 @@ INLINE void make_16(const uint32_t *words, void *to, const pondera_recipe *r, in
 /* Numbers of `count` words, a multiple of 16. */
 INLINE void make_numbers(const uint32_t *words, char *to, unsigned count, const pondera_recipe *r,
                          int kind, int format) {
-    const unsigned width = format == FLOAT64 ? 8 : format == FLOAT32 ? 4 : 2;
-    for (unsigned i = 0; i < count; i += 16) make_16(words + i, to + i * width, r, kind, format);
+    for (unsigned i = 0; i < count; i += 16)
+        make_16(words + i, to + i * width_of(format), r, kind, format);
+}
+
+/* Whole tiles, one after the other. */
+INLINE void make_tiles(char *to, uint64_t tile, uint64_t tiles, const pondera_recipe *r, int kind,
+                       int format) {
+    uint32_t words[TILE];
+    for (uint64_t i = 0; i < tiles; i++) {
+        if (kind != CONSTANT) make_some_words(words, tile + i, 0, LANES, r);
+        make_numbers(words, to + i * TILE * width_of(format), TILE, r, kind, format);
+    }
 }

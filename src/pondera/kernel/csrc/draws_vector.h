@@ -1,9 +1,31 @@
 /* Words and numbers with AVX-512 or AVX2; same functions and same bits as draws_scalar.h. */
+#include <stddef.h>
+
 #include "vectors.h"
 
-/* Words of lanes from ... to - 1 of a tile, in steps of 16: Philox4x32-10, see core/bits.py. */
+/* Normal quantiles on their way: what a first loop over words leaves for a second one. */
+typedef struct {
+    _Alignas(64) uint32_t pattern[TILE]; /* the magnitude as float32, and the word's sign */
+    _Alignas(64) uint32_t number[TILE];  /* which piece it lies in */
+    _Alignas(64) uint64_t piece[TILE];
+} quantiles;
+
+/* A load and a store for each word: gather instructions take twice as long on Zen, and elsewhere depend
+ * on what microcode made of them. */
+INLINE void look_up(quantiles *q, unsigned from, unsigned to) {
+#pragma GCC unroll 16
+    for (unsigned i = from; i < to; i++) {
+        uint64_t found = pondera_quantile[q->number[i]];
+        __asm__("" : "+r"(found)); /* keeps the compiler from gathering */
+        q->piece[i] = found;
+    }
+}
+
+/* Words of lanes from ... to - 1 of a tile, in steps of 16: Philox4x32-10, see core/bits.py. Between the
+ * rounds, which only compute, the pieces of `waiting` are looked up, which only loads and stores: the two
+ * then cost little more than the longer of them. */
 INLINE void make_words(uint32_t words[TILE], uint64_t tile, uint32_t from, uint32_t to,
-                       const pondera_recipe *r) {
+                       const pondera_recipe *r, quantiles *waiting) {
     const vec m0 = all64(0xD2511F53u), m1 = all64(0xCD9E8D57u);
     const uint64_t block = tile << 6; /* its low 6 bits are the lane: adding one never carries */
     vec k0[10], k1[10];
@@ -20,7 +42,7 @@ INLINE void make_words(uint32_t words[TILE], uint64_t tile, uint32_t from, uint3
             c[h][3] = all64(r->name[1]);
         }
 #pragma GCC unroll 10
-        for (int round = 0; round < 10; round++) {
+        for (unsigned round = 0; round < 10; round++) {
 #pragma GCC unroll 2
             for (unsigned h = 0; h < 2; h++) {
                 vec p0 = product(m0, c[h][0]), p1 = product(m1, c[h][2]);
@@ -29,10 +51,18 @@ INLINE void make_words(uint32_t words[TILE], uint64_t tile, uint32_t from, uint3
                 c[h][1] = p1; /* upper halves are never read */
                 c[h][3] = p0;
             }
+            if (waiting)
+                look_up(waiting, 4 * lane + 4 * WIDTH * round / 10,
+                        4 * lane + 4 * WIDTH * (round + 1) / 10);
         }
 #pragma GCC unroll 4
         for (unsigned j = 0; j < 4; j++) store(words + LANES * j + lane, evens(c[0][j], c[1][j]));
     }
+}
+
+SHARED void make_some_words(uint32_t words[TILE], uint64_t tile, uint32_t from, uint32_t to,
+                            const pondera_recipe *r) {
+    make_words(words, tile, from, to, r, NULL);
 }
 
 /* Upper 32 bits of each product. */
@@ -40,12 +70,7 @@ INLINE vec high(vec x, vec y) {
     return even_odd(right64(product(x, y), 32), product(right64(x, 32), right64(y, 32)));
 }
 
-/* The words that the quantile is taken of. */
-INLINE vec kept(vec w, const pondera_recipe *r, int kind) {
-    return kind == TRUNCATED ? add32(all32(r->floor), high(w, all32(r->span))) : w;
-}
-
-/* Magnitudes' quantile, 64-bit lanes: bits of the magnitude as float32, and the piece it lies in. */
+/* Quantiles of magnitudes in 64-bit lanes: from their bits as float32 and the pieces they lie in. */
 INLINE vec folded(vec pattern, vec piece) {
     vec within = left32(pattern, 15);
     vec curve = and(piece, all64((1 << 13) - 1));
@@ -54,38 +79,33 @@ INLINE vec folded(vec pattern, vec piece) {
     return sub64(right64(piece, 34), right64(product(within, slope), 32));
 }
 
-/* Normal quantiles of `count` words, in three loops: the middle one is a load and a store for each word.
- * Gather instructions take longer, on Zen twice as long, and depend on a processor's microcode. */
-INLINE void normal_quantiles(const uint32_t *words, int32_t *to, unsigned count,
-                             const pondera_recipe *r, int kind) {
-    _Alignas(64) uint32_t pattern[TILE], number[TILE];
-    _Alignas(64) uint64_t piece[TILE];
+/* First loop: patterns, and numbers of the pieces. */
+INLINE void begin(const uint32_t *words, quantiles *q, unsigned count, const pondera_recipe *r,
+                  int kind) {
     for (unsigned i = 0; i < count; i += WIDTH) {
-        vec w = kept(load(words + i), r, kind), sign = signed_right32(w, 31);
-        vec bits = to_float(or(xor(w, sign), all32(1))); /* its exponent is the octave */
-        store(pattern + i, bits);
-        store(number + i, sub32(right32(bits, 17), all32(127 << 6)));
-    }
-#pragma GCC unroll 16
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t found = pondera_quantile[number[i]];
-        __asm__("" : "+r"(found)); /* keeps the compiler from gathering */
-        piece[i] = found;
-    }
-    for (unsigned i = 0; i < count; i += WIDTH) {
-        vec low = folded(widen(pattern + i), load(piece + i));
-        vec high_ = folded(widen(pattern + i + WIDTH / 2), load(piece + i + WIDTH / 2));
-        vec sign = signed_right32(kept(load(words + i), r, kind), 31);
-        store(to + i, sub32(sign, xor(evens(low, high_), sign)));
+        vec w = load(words + i);
+        if (kind == TRUNCATED) w = add32(all32(r->floor), high(w, all32(r->span)));
+        vec bits = to_float(or(xor(w, signed_right32(w, 31)), all32(1)));
+        store(q->number + i, sub32(right32(bits, 17), all32(127 << 6))); /* the exponent is the octave */
+        store(q->pattern + i, or(bits, and(w, all32(1u << 31))));
     }
 }
 
-INLINE vec integers(vec w, const pondera_recipe *r, int kind) {
-    if (kind == CONSTANT) return all32(1);
-    if (kind == SYMMETRIC) return or(xor(w, all32(1u << 31)), all32(1));
-    if (kind == INTERVAL) return add32(all32(r->floor), high(w, all32(r->span)));
-    if (kind == TRUNCATED) w = min32(max32(w, all32((uint32_t)r->lower)), all32((uint32_t)r->upper));
-    return add32(signed_right32(w, r->shift), all32((uint32_t)r->offset));
+/* Second loop, when all pieces are there: the quantiles of words i ... i + WIDTH - 1. */
+INLINE vec quantile(const quantiles *q, unsigned i) {
+    const unsigned j = i + WIDTH / 2;
+    vec z = evens(folded(widen(q->pattern + i), load(q->piece + i)),
+                  folded(widen(q->pattern + j), load(q->piece + j)));
+    vec sign = signed_right32(load(q->pattern + i), 31);
+    return sub32(sign, xor(z, sign));
+}
+
+/* Integers from words, or from their quantiles. */
+INLINE vec integers(vec x, const pondera_recipe *r, int kind) {
+    if (kind == SYMMETRIC) return or(xor(x, all32(1u << 31)), all32(1));
+    if (kind == INTERVAL) return add32(all32(r->floor), high(x, all32(r->span)));
+    if (kind == TRUNCATED) x = min32(max32(x, all32((uint32_t)r->lower)), all32((uint32_t)r->upper));
+    return add32(signed_right32(x, r->shift), all32((uint32_t)r->offset));
 }
 
 /* float32 to bfloat16 in the low 16 bits: nearest, ties to even. */
@@ -94,18 +114,15 @@ INLINE vec to_bfloat16(vec x) {
     return right32(add32(add32(x, all32(0x7FFF)), odd), 16);
 }
 
-/* Numbers of `count` words, a multiple of 16. */
-INLINE void make_numbers(const uint32_t *words, void *to, unsigned count, const pondera_recipe *r,
-                         int kind, int format) {
+INLINE int has_quantiles(int kind) { return kind == NORMAL || kind == TRUNCATED; }
+
+/* Numbers of `count` words, or of their quantiles. */
+INLINE void finish(const uint32_t *words, const quantiles *q, void *to, unsigned count,
+                   const pondera_recipe *r, int kind, int format) {
     const float unit = (float)r->unit;
-    _Alignas(64) int32_t quantiles[TILE];
-    const void *from = words;
-    if (kind == NORMAL || kind == TRUNCATED) {
-        normal_quantiles(words, quantiles, count, r, kind);
-        from = quantiles;
-    }
     for (unsigned i = 0; i < count; i += WIDTH) {
-        vec x = integers(kind == CONSTANT ? all32(1) : load((const uint32_t *)from + i), r, kind);
+        vec x = kind == CONSTANT ? all32(1) : has_quantiles(kind) ? quantile(q, i) : load(words + i);
+        if (kind != CONSTANT) x = integers(x, r, kind);
         if (format == FLOAT64) {
             store_double((double *)to + i, x, r->unit);
             continue;
@@ -115,4 +132,39 @@ INLINE void make_numbers(const uint32_t *words, void *to, unsigned count, const 
         if (format == BFLOAT16) store_low16((uint16_t *)to + i, to_bfloat16(x));
         if (format == FLOAT16) store_half((uint16_t *)to + i, x);
     }
+}
+
+/* Numbers of `count` words, a multiple of 16. */
+INLINE void make_numbers(const uint32_t *words, void *to, unsigned count, const pondera_recipe *r,
+                         int kind, int format) {
+    quantiles q;
+    if (has_quantiles(kind)) {
+        begin(words, &q, count, r, kind);
+        look_up(&q, 0, count);
+    }
+    finish(words, &q, to, count, r, kind, format);
+}
+
+/* Whole tiles, one after the other. Quantiles run one tile behind the words. */
+INLINE void make_tiles(char *to, uint64_t tile, uint64_t tiles, const pondera_recipe *r, int kind,
+                       int format) {
+    const unsigned size = TILE * width_of(format);
+    _Alignas(64) uint32_t words[TILE];
+    quantiles q;
+    if (!has_quantiles(kind)) {
+        for (uint64_t i = 0; i < tiles; i++) {
+            if (kind != CONSTANT) make_words(words, tile + i, 0, LANES, r, NULL);
+            finish(words, &q, to + i * size, TILE, r, kind, format);
+        }
+        return;
+    }
+    make_some_words(words, tile, 0, LANES, r);
+    begin(words, &q, TILE, r, kind);
+    for (uint64_t i = 1; i < tiles; i++, to += size) {
+        make_words(words, tile + i, 0, LANES, r, &q);
+        finish(words, &q, to, TILE, r, kind, format);
+        begin(words, &q, TILE, r, kind);
+    }
+    look_up(&q, 0, TILE);
+    finish(words, &q, to, TILE, r, kind, format);
 }

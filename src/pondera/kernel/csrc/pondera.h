@@ -29,6 +29,8 @@ enum { TILE = 256, LANES = 64, MOST_AXES = 32 };
 enum { CONSTANT, SYMMETRIC, INTERVAL, NORMAL, TRUNCATED };
 enum { FLOAT32, BFLOAT16, FLOAT16, FLOAT64, FORMATS };
 
+INLINE unsigned width_of(int format) { return format == FLOAT64 ? 8 : format == FLOAT32 ? 4 : 2; }
+
 typedef struct {
     uint32_t key[2];  /* seed, low word first */
     uint32_t name[2]; /* hash of the name, low word first */

@@ -34,8 +34,8 @@ def regularize(
 ) -> Handle:
     """Keep the weights of an optimizer in bounds: exact zeros, and the λ that is asked for.
 
-    The loss stays the caller's own. Behind (or around) each `optimizer.step()` the penalty's share of the step is
-    taken in the optimizer's own metric, so that what stands still is a minimum of loss + penalty.
+    The loss stays the caller's own. Behind (or around) each `optimizer.step()` the penalty's share of the step
+    is taken in the optimizer's own metric, so that what stands still is a minimum of loss + penalty.
     The configuration lies in the param groups and the optimizer's state: state_dict, deepcopy and pickle keep
     it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import warnings
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -103,13 +104,12 @@ def _need_bound(pattern: object, bound: object) -> None:
         )
 
 
-def _refuse_pattern(
-    pattern: str, held: Mapping[str, Any], named: Mapping[str, Any]
-) -> None:
+def _refuse_pattern(pattern: str, held: Mapping[str, Any], named: Mapping[str, Any]) -> None:
     others = fnmatch.filter(named, pattern)
     if others:
         raise DomainError(
-            f"regularize: {pattern!r} matches nothing that this optimizer steps; got {others[0]!r}, which it does "
+            f"regularize: {pattern!r} matches nothing that this optimizer steps; got {others[0]!r}, "
+            f"which it does "
             "not hold. Pass the optimizer that holds it."
         )
     raise unknown("regularize", "pattern", pattern, held)
@@ -143,7 +143,9 @@ def need_fit(
 
 
 def _need_shape(name: str, parameter: torch.Tensor, bound: Bound) -> None:
-    if not isinstance(bound, AbstractPenalty) or (isinstance(bound, Nuclear) and parameter.ndim == 2):
+    if not isinstance(bound, AbstractPenalty) or (
+        isinstance(bound, Nuclear) and parameter.ndim == 2
+    ):
         return
     try:
         bound.value(parameter.detach().float(), xp=torch)
@@ -163,8 +165,10 @@ def warn(
             continue
         if name in free and bound.strengths:
             _say(
-                f"{name} is followed by the normalisation {free[name]}, which undoes its length: a penalty on its size "
-                "changes the effective learning rate, not the function. Penalise the normalisation's own weight."
+                f"{name} is followed by the normalisation {free[name]}, which undoes its length: a "
+                f"penalty on its size "
+                "changes the effective learning rate, not the function. Penalise the "
+                "normalisation's own weight."
             )
         if _decoupled(optimizer, parameter):
             _say(
@@ -190,11 +194,12 @@ def _followed_by_norm(model: nn.Module) -> dict[str, str]:
         children = [
             child for child in parent.named_children() if not isinstance(child[1], _HOMOGENEOUS)
         ]
-        for (first, layer), (second, norm) in zip(children, children[1:], strict=False):
+        for (first, layer), (second, norm) in pairwise(children):
             weight = getattr(layer, "weight", None)
-            if isinstance(norm, NORM_MODULES) and isinstance(weight, nn.Parameter):
-                if weight.ndim >= 2 and _width(norm) == weight.shape[0]:
-                    found[f"{prefix}{first}.weight"] = f"{prefix}{second}"
+            if not (isinstance(norm, NORM_MODULES) and isinstance(weight, nn.Parameter)):
+                continue
+            if weight.ndim >= 2 and _width(norm) == weight.shape[0]:
+                found[f"{prefix}{first}.weight"] = f"{prefix}{second}"
     return found
 
 

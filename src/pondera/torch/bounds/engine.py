@@ -11,6 +11,7 @@ import torch
 from pondera.core.errors import DomainError
 from pondera.torch.bounds import low, share
 from pondera.torch.bounds.entries import KEY, STEPS, Bounded, bounded
+from pondera.torch.bounds.lots import ELEMENTWISE, Lots
 from pondera.torch.bounds.metric import CARRIED, metric_of, own_step
 from pondera.torch.bounds.newton import Newton
 
@@ -18,30 +19,59 @@ Hooked = tuple[tuple[Any, ...], dict[str, Any]]
 _STEPPING: Final = torch.optim.Optimizer.profile_hook_step(lambda self: None).__code__
 
 
+class Book:
+    """The bounded parameters of an optimizer, sorted by what a step does with them.
+
+    Args:
+        optimizer: whose param groups hold the configuration.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.sign = signed(optimizer)
+        self.metric = metric_of(optimizer)
+        self.entries = [entry for group in optimizer.param_groups for entry in bounded(group)]
+        self.scheduled = [e for e in self.entries if e.schedule is not None]
+        self.low = {id(e) for e in self.entries if e.is_low}
+        self.kept = {id(e) for e in self.entries if share.needs_weights(e)}
+        self.decaying = {id(e) for e in self.entries if e.way == "decay"}
+        self.sided = {id(e) for e in self.entries if e.way in ("orthant", "projection")}
+        by_metric = [e for e in self.entries if e.way == "metric"] if self.metric else []
+        self.joint = {id(e) for e in by_metric if isinstance(e.bound, ELEMENTWISE)}
+        self.single = {id(e) for e in by_metric} - self.joint
+        self.beside = {id(e) for e in self.entries} - self.joint - self.single
+        self.shrinking = {id(e) for e in self.entries if share.is_shrinking(e)}
+        self.lots = Lots(self.metric) if self.metric else None
+
+
+def signed(optimizer: torch.optim.Optimizer) -> list[tuple[int, int, int]]:
+    """Changes when bounds are attached, loaded or taken off, and when groups grow."""
+    return [(id(g), id(g.get(KEY)), len(g["params"])) for g in optimizer.param_groups]
+
+
 class Engine:
     """Acts around the steps of one optimizer; all that must survive lies in the optimizer itself."""
 
     def __init__(self) -> None:
-        self._book: tuple[Any, list[Bounded]] = (None, [])
+        self._book: Book | None = None
         self._live: list[Bounded] = []
         self._newton: Newton | None = None
         self._closure: Callable[[], Any] | None = None
-        self.held: list[dict[str, Any]] = []  # bounds of the param groups while a checkpoint is loaded
+        self.held: list[
+            dict[str, Any]
+        ] = []  # bounds of the param groups while a checkpoint is loaded
         self.watchers: list[Callable[[Bounded], None]] = []  # called for each entry behind its step
 
-    def entries(self, optimizer: torch.optim.Optimizer) -> list[Bounded]:
+    def book(self, optimizer: torch.optim.Optimizer) -> Book:
         """Every parameter under a bound, at its present strength."""
-        groups = optimizer.param_groups
-        sign = [(id(group), id(group.get(KEY)), len(group["params"])) for group in groups]
-        if self._book[0] != sign:
-            self._book = sign, [entry for group in groups for entry in bounded(group)]
-        for entry in self._book[1]:
+        if self._book is None or self._book.sign != signed(optimizer):
+            self._book = Book(optimizer)
+        for entry in self._book.scheduled:
             entry.at_present()
-        return self._book[1]
+        return self._book
 
     def forget(self) -> None:
         """Read the configuration anew at the next step: it was changed in place."""
-        self._book = (None, [])
+        self._book = None
 
     @torch._disable_dynamo
     def before(
@@ -52,83 +82,111 @@ class Engine:
             return None
         self._repair(optimizer)
         closure = args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
-        entries = self.entries(optimizer)
-        if closure is None or not entries:
-            self._prepare(optimizer, entries)
+        book = self.book(optimizer)
+        if not book.entries:
+            return None
+        if closure is not None and own_step(optimizer) == "LBFGS.step":
+            self._newton = Newton(optimizer, book.entries)
+        else:
+            self._prepare(optimizer, book)  # also for an optimizer that ignores its closure
+        if closure is None:
             return None
         self._closure = closure
-        if own_step(optimizer) == "LBFGS.step":
-            self._newton = Newton(optimizer, entries)
         rest = {k: v for k, v in kwargs.items() if k != "closure"}
-        return (args[0], self._wrapped(optimizer, entries, closure), *args[2:]), rest
+        return (args[0], self._wrapped(optimizer, book, closure), *args[2:]), rest
 
     @torch._disable_dynamo
     def after(
         self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """Step post-hook: the proximal step, or what the way asks for."""
-        if _is_nested(optimizer):
+        if _is_nested(optimizer) or self._book is None:
             return
         skipped = _is_skipped(optimizer)
         with torch.no_grad():
             if self._newton is not None and self._closure is not None:
                 self._newton.finish(_evaluator(self._closure))
-                self._live = [e for e in self._book[1] if e.parameter.grad is not None]
+                self._live = [e for e in self._book.entries if e.parameter.grad is not None]
             elif not skipped:
-                self._share(optimizer)
-            for entry in () if skipped else self._live:
-                for watcher in self.watchers:
+                self._share(optimizer, self._book)
+            for watcher in () if skipped else self.watchers:
+                for entry in self._live:
                     watcher(entry)
-        self._end(optimizer)
+            self._restore(optimizer)
+            for entry in self._live:
+                if entry.acting is not entry.parameter:
+                    low.keep_rest(optimizer, entry)
+        self._settle()
         for group in optimizer.param_groups:
             if KEY in group and not skipped:
                 group[STEPS] = group.get(STEPS, 0) + 1
 
-    def _share(self, optimizer: torch.optim.Optimizer) -> None:
-        for entry in self._live:
-            if entry.carried is not None:
-                optimizer.state[entry.parameter][CARRIED] = entry.carried
-        share.take(optimizer, metric_of(optimizer), self._live)
+    def _share(self, optimizer: torch.optim.Optimizer, book: Book) -> None:
+        if book.lots is not None and book.metric is not None:
+            joint = [e for e in self._live if id(e) in book.joint]
+            book.lots.take(optimizer, joint)
+            for entry in [e for e in self._live if id(e) in book.single]:
+                if entry.carried is not None:
+                    optimizer.state[entry.acting][CARRIED] = entry.carried
+                share.proximal(entry, book.metric, optimizer)
+        for entry in self._live if book.beside else ():
+            if id(entry) in book.beside:
+                share.beside(entry, optimizer)
+        for entry in self._live if book.shrinking else ():
+            if id(entry) in book.shrinking:
+                share.flush_buffers(entry, optimizer)
 
-    def _prepare(self, optimizer: torch.optim.Optimizer, entries: list[Bounded]) -> None:
+    def _prepare(self, optimizer: torch.optim.Optimizer, book: Book) -> None:
         """Find what has a gradient, keep what is needed, and set pseudo-gradients."""
-        live = [entry for entry in entries if entry.parameter.grad is not None]
+        live = [entry for entry in book.entries if entry.parameter.grad is not None]
         for entry in live:
             _need_dense(entry)
         self._live = live
-        metric = metric_of(optimizer)
         with torch.no_grad():
-            for entry in live:
-                if entry.is_low:
+            for entry in live if book.low else ():
+                if id(entry) in book.low:
                     low.enter(optimizer, entry)
-                if entry.weights is None and share.needs_weights(entry):
+            for entry in live if book.kept else ():
+                if id(entry) in book.kept and entry.weights is None:
                     entry.weights = entry.acting.detach().clone()
-            for entry in [e for e in live if metric and metric.carry and e.way == "metric"]:
-                entry.carried = metric.carry(entry.group, optimizer.state.get(entry.parameter, {}))
-            decaying = [e for e in live if e.way == "decay" and not e.decayed]
-            if decaying and not _is_skipped(optimizer):
-                for entry in decaying:
+            self._carry(optimizer, book)
+            for entry in [e for e in live if id(e) in book.decaying]:
+                if not _is_skipped(optimizer):
                     share.decay(entry)
-            sided = [e for e in live if e.way in ("orthant", "projection")]
+            sided = [e for e in live if id(e) in book.sided]
             factor = _loss_factor(optimizer) if sided else 1.0
             for entry in sided:
                 _show(entry, factor)
 
+    def _carry(self, optimizer: torch.optim.Optimizer, book: Book) -> None:
+        if book.lots is None or book.metric is None or book.metric.carry is None:
+            return
+        book.lots.carry(optimizer, [e for e in self._live if id(e) in book.joint])
+        for entry in [e for e in self._live if id(e) in book.single]:
+            state = optimizer.state.get(entry.acting, {})
+            entry.carried = book.metric.carry(entry.group, state)
+
     def _wrapped(
-        self, optimizer: torch.optim.Optimizer, entries: list[Bounded], closure: Callable[[], Any]
+        self, optimizer: torch.optim.Optimizer, book: Book, closure: Callable[[], Any]
     ) -> Callable[[], Any]:
         """The closure, with each gradient it computes made the one to be seen."""
+        called = False
 
         def seen() -> Any:
+            nonlocal called
             with torch.no_grad():
                 self._restore(optimizer)
+            if not called:  # gradients from before the step are none of this step's
+                for entry in self._live:
+                    entry.weights = entry.pseudo = entry.slope = None
+            called = True
             loss = closure()
             if self._newton is not None:
+                for entry in book.entries:
+                    _need_dense(entry)
                 with torch.no_grad():
-                    for entry in entries:
-                        _need_dense(entry)
                     return self._newton.seen(loss)
-            self._prepare(optimizer, entries)
+            self._prepare(optimizer, book)
             extra = sum(share.size(entry) for entry in self._live if entry.way == "orthant")
             return loss if loss is None or not extra else loss + extra
 
@@ -143,13 +201,9 @@ class Engine:
                 entry.parameter.grad = entry.gradient
             entry.gradient = None
 
-    def _end(self, optimizer: torch.optim.Optimizer) -> None:
-        with torch.no_grad():
-            self._restore(optimizer)
-            for entry in self._live:
-                if entry.acting is not entry.parameter:
-                    low.keep_rest(optimizer, entry)
-                entry.settle()
+    def _settle(self) -> None:
+        for entry in self._live:
+            entry.settle()
         self._live, self._newton, self._closure = [], None, None
 
     def _repair(self, optimizer: torch.optim.Optimizer) -> None:
@@ -161,8 +215,7 @@ class Engine:
                 pseudo, version = entry.shown
                 if entry.parameter.grad is pseudo and pseudo._version == version:
                     entry.parameter.grad = entry.gradient  # else the caller has a new one
-            entry.settle()
-        self._live, self._newton, self._closure = [], None, None
+        self._settle()
 
 
 def _show(entry: Bounded, factor: float) -> None:
@@ -178,7 +231,7 @@ def _show(entry: Bounded, factor: float) -> None:
 def _evaluator(closure: Callable[[], Any]) -> Callable[[], float]:
     def evaluate() -> float:
         with torch.enable_grad():
-            return float(closure())
+            return float(closure().detach())
 
     return evaluate
 

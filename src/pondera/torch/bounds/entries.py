@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import torch
@@ -64,9 +64,11 @@ class Bounded:
         weights: those before the step, where the way needs them.
         gradient: as the caller computed it, to be put back.
         shown: what the optimizer sees instead, and how often that had been written to.
-        pseudo: the first of a step, as of a loss to be minimised.
+        slope: the loss's gradient, the first of a step, as of a loss to be minimised.
+        pseudo: what was shown for it, on the same terms.
         carried: what the metric found before the step.
         decayed: whether this step's decay is done.
+        grown: whether every weight is known to have had a gradient.
     """
 
     parameter: torch.nn.Parameter
@@ -77,17 +79,19 @@ class Bounded:
     bound: Bound
     schedule: Schedule | None
     factor: float = 1.0
-    acting: torch.Tensor = torch.empty(0)
+    acting: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     weights: torch.Tensor | None = None
     gradient: torch.Tensor | None = None
     shown: tuple[torch.Tensor, int] | None = None
+    slope: torch.Tensor | None = None
     pseudo: torch.Tensor | None = None
     carried: Any = None
     decayed: bool = False
+    grown: bool = False
 
     @property
     def way(self) -> str:
-        """ "metric", "orthant", "projection", "newton", "decay", "cpr" or "frozen"."""
+        """One of "metric", "orthant", "projection", "newton", "decay", "cpr" and "frozen"."""
         return self.plain["way"]
 
     @property
@@ -111,7 +115,7 @@ class Bounded:
     def settle(self) -> None:
         """Forget what belongs to one step."""
         self.acting = self.parameter
-        self.weights = self.gradient = self.shown = self.pseudo = self.carried = None
+        self.weights = self.gradient = self.shown = self.slope = self.pseudo = self.carried = None
         self.decayed = False
 
 

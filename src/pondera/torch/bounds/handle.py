@@ -43,7 +43,8 @@ class Handle:
     def gap(self) -> dict[str, torch.Tensor]:
         """Distance of each parameter's last gradient to the optimality of loss + penalty.
 
-        A `weight_decay` that the optimizer adds to the gradient counts as part of the loss, `maximize` as a minus.
+        A `weight_decay` that the optimizer adds to the gradient counts as part of the loss, `maximize` as a
+        minus.
 
         Returns:
             Parameter name → distances (see `AbstractPenalty.gap`); parameters without gradient, and bounds that
@@ -95,24 +96,27 @@ class Handle:
         self._engine.forget()
 
     def identify(
-        self, train: Callable[[], Any], /, *, vote: int = 5, refit: int = 5, share: float = 0.5
+        self, train: Callable[[], Any], /, *, vote: int = 10, refit: int = 5, share: float = 0.9
     ) -> Support:
         """Find the zeros under mini-batch noise, freeze them, and refit the rest without shrinkage.
 
-        A single step's zeros flicker: threshold and noise both scale with the learning rate. Over many steps a weight
-        that belongs to the support is rarely 0, one that does not is mostly 0.
+        A single step's zeros flicker: threshold and noise both scale with the learning rate. But a weight that
+        belongs to the support keeps its sign (a group its direction) from step to step, and noise does not.
 
         Args:
             train: runs one epoch of the caller's own training with this optimizer.
-            vote: epochs whose every step is counted, ≥ 1.
+            vote: epochs whose every step is counted, ≥ 1; train until the loss is level first.
             refit: epochs without the penalties, zeros frozen; 0 for none.
-            share: a weight is kept if it was not 0 in more than this share of the steps, in [0, 1).
+            share: a weight is kept if the mean of its sign (of a group's unit vector), 0 counted as 0, is
+                longer than this, in [0, 1).
 
         Returns:
-            What was kept. The bounds stay attached, frozen; call detach() to let go of them.
+            What was kept. The bounds stay attached, frozen; call detach() to let go of them. Bounds that make
+            no zeros stay in force.
 
         Raises:
-            DomainError: a count or the share out of range, no bounds, or no step taken by `train`.
+            DomainError: a count or the share out of range, no penalty that makes zeros, or no step taken
+                by `train`.
         """
         return identify(
             self._optimizer,
@@ -125,7 +129,7 @@ class Handle:
         )
 
     def _entries(self) -> list[Bounded]:
-        entries = self._engine.entries(self._optimizer)
+        entries = self._engine.book(self._optimizer).entries
         return [entry for entry in entries if id(entry.parameter) in self._mine]
 
 

@@ -6,7 +6,7 @@ runs through memory once for each. Both end with pieces that fit in a processor'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,106 +23,195 @@ from pondera.core.penalties import (
     LHalf,
     NonNegative,
 )
+from pondera.torch.bounds import compiled
 from pondera.torch.bounds.entries import Bounded
-from pondera.torch.bounds.metric import Metric, Step, number
+from pondera.torch.bounds.metric import CARRIED, Metric, Number, Step, number, own_step
 
 ELEMENTWISE: Final = (Box, ElasticNet, L0, L1, L2, LHalf, MCP, NonNegative, SCAD)
 PIECE: Final = 1 << 16  # weights in one piece: with their step and one copy, a second-level cache
 SMALL: Final = 1 << 14  # below it, weights are joined
 
 
-@dataclass(frozen=True)
+@dataclass
 class Piece:
-    """Some weights and the state they need, all flat or all shaped alike.
+    """Some weights under one bound, in one param group, at one count of steps.
 
     Args:
         entries: whose weights they are.
+        states: what the optimizer keeps for each.
         start: first weight, of a part of a single parameter.
         stop: one behind the last, None for whole parameters.
+        carried: what the metric found before the step.
+        smaller: pieces to take instead where the compiled kernel does not; empty if it cannot.
     """
 
     entries: Sequence[Bounded]
+    states: Sequence[dict[str, Any]]
     start: int = 0
     stop: int | None = None
+    carried: Number | None = None
+    smaller: Sequence[Piece] = ()
+
+    def take(self, metric: Metric) -> None:
+        """The proximal step."""
+        bound: Any = self.entries[0].bound
+        if self.smaller:
+            if not self._compiled(metric):
+                for piece in self.smaller:
+                    piece.take(metric)
+            return
+        w, step = self.weights(), self.step(metric)
+        step = step.to(w.dtype) if isinstance(step, torch.Tensor) else step
+        self.write(flushed(bound, bound.prox(w, step=step, xp=torch)))
+
+    def _compiled(self, metric: Metric) -> bool:
+        weights = [entry.acting for entry in self.entries]
+        if metric.buffers(self.entries[0].group):
+            return compiled.adam(self.entries, weights, self.states)
+        compiled.sgd(self.entries[0].bound, weights, float(self.step(metric)))
+        return True
 
     def gather(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         """One tensor of this piece out of one per entry."""
         if len(tensors) > 1:
-            return torch.cat([tensor.reshape(-1) for tensor in tensors])
-        if self.stop is None:
-            return tensors[0]
-        return tensors[0].view(-1)[self.start : self.stop]
+            return torch._C._nn.flatten_dense_tensors(tensors)
+        return tensors[0] if self.stop is None else tensors[0].view(-1)[self.start : self.stop]
 
+    def weights(self) -> torch.Tensor:
+        """The weights that the optimizer proposes: joined, or a view."""
+        return self.gather([entry.acting for entry in self.entries])
 
-def step_of(metric: Metric, piece: Piece, optimizer: torch.optim.Optimizer) -> Step:
-    """The step of an average gradient for the weights of a piece."""
-    states = [optimizer.state[entry.parameter] for entry in piece.entries]
-    group = piece.entries[0].group
-    found: dict[str, Any] = {
-        key: piece.gather([state[key] for state in states]) for key in metric.buffers(group)
-    }
-    for key in metric.numbers:
-        numbers = [number(state[key]) for state in states if key in state]
-        if len(numbers) > 1 and isinstance(numbers[0], torch.Tensor):  # unequal, for all we know
-            sizes = [entry.parameter.numel() for entry in piece.entries]
-            spread = [n.reshape(1).expand(k) for n, k in zip(numbers, sizes, strict=True)]
-            found[key] = torch.cat(spread)
-        elif numbers:
-            found[key] = numbers[0]
-    return metric.formula(group, found)
-
-
-def pieces(
-    metric: Metric, entries: Iterable[Bounded], optimizer: torch.optim.Optimizer
-) -> Iterator[Piece]:
-    """Entries with one element-wise bound each, parted so that each piece has one bound and one metric."""
-    lots = dict[Any, list[Bounded]]()
-    for entry in entries:
-        tensor = entry.acting.detach()
-        if type(tensor) is not torch.Tensor or not tensor.is_contiguous():
-            yield Piece([entry])
-        elif tensor.numel() > SMALL:
-            yield from _parts(entry, tensor)
+    def write(self, new: torch.Tensor) -> None:
+        """Put the weights back."""
+        targets = [entry.acting for entry in self.entries]
+        if len(targets) > 1:
+            torch._foreach_copy_(targets, torch._C._nn.unflatten_dense_tensors(new, targets))
         else:
-            state = optimizer.state[entry.parameter]
-            taken = tuple(_comparable(state.get(key)) for key in metric.numbers)
-            key = (id(entry.group), entry.bound, tensor.dtype, tensor.device, taken)
+            self.gather(targets).copy_(new)
+
+    def step(self, metric: Metric) -> Step:
+        """The step of an average gradient, per weight or for all."""
+        group = self.entries[0].group
+        found: dict[str, Any] = {
+            key: self.gather([state[key] for state in self.states]) for key in metric.buffers(group)
+        }
+        for key in metric.numbers:
+            if key in self.states[0]:
+                found[key] = self._number(key)
+        return metric.formula(group, found)
+
+    def _number(self, key: str) -> Number:
+        first = number(self.states[0][key])
+        if len(self.states) == 1 or not isinstance(first, torch.Tensor):
+            return first  # equal in all: see `Lots`
+        sizes = [entry.parameter.numel() for entry in self.entries]
+        numbers = [torch.as_tensor(number(state[key])).reshape(1) for state in self.states]
+        spread = [n.expand(size) for n, size in zip(numbers, sizes, strict=True)]
+        return torch.cat(spread)  # on a device, where to compare is to wait
+
+
+class Lots:
+    """Pieces of an optimizer's element-wise bounds, cut once and kept while the same weights have gradients.
+
+    Parameters that were stepped equally often stay so as long as they are stepped together.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._live: list[int] = []
+        self._pieces: list[Piece] = []
+
+    def carry(self, optimizer: torch.optim.Optimizer, live: Sequence[Bounded]) -> None:
+        """Before the step: what the metric must know of it."""
+        carry = self._metric.carry
+        if carry is None:
+            return
+        if not self._holds(optimizer, live):
+            self._live, self._pieces = [], []
+            for entry in live:
+                entry.carried = carry(entry.group, optimizer.state.get(entry.acting, {}))
+        for piece in self._pieces:
+            piece.carried = carry(piece.entries[0].group, piece.states[0])
+
+    def take(self, optimizer: torch.optim.Optimizer, live: Sequence[Bounded]) -> None:
+        """Behind the step: the proximal one."""
+        if not self._pieces or not self._holds(optimizer, live):
+            for entry in live:
+                if entry.carried is not None:
+                    optimizer.state[entry.acting][CARRIED] = entry.carried
+            self._live = [id(entry) for entry in live]
+            self._pieces = list(_cut(self._metric, live, optimizer))
+        else:
+            for piece in self._pieces:
+                if piece.carried is not None:
+                    for state in piece.states:
+                        state[CARRIED] = piece.carried
+        for piece in self._pieces:
+            piece.take(self._metric)
+
+    def _holds(self, optimizer: torch.optim.Optimizer, live: Sequence[Bounded]) -> bool:
+        """Whether the pieces are those of these weights and of this state."""
+        return self._live == [id(entry) for entry in live] and all(
+            optimizer.state.get(piece.entries[0].acting) is piece.states[0]
+            for piece in self._pieces
+        )
+
+
+def flushed(bound: Any, w: torch.Tensor) -> torch.Tensor:
+    """Zeros for numbers that cost a processor a hundredfold, being so small, where shrinking leads to them."""
+    if isinstance(bound, (L0, L1, MCP, SCAD, LHalf, Box, NonNegative)):
+        return w
+    return torch.where(w.abs() < torch.finfo(w.dtype).tiny, 0.0, w)
+
+
+def _cut(
+    metric: Metric, live: Sequence[Bounded], optimizer: torch.optim.Optimizer
+) -> Iterator[Piece]:
+    lots = dict[Any, list[Bounded]]()
+    step = own_step(optimizer)
+    for entry in live:
+        tensor, state = entry.acting.detach(), optimizer.state[entry.acting]
+        fits = compiled.fits(entry.bound, step, entry.group, tensor, state)
+        if type(tensor) is not torch.Tensor or not tensor.is_contiguous():
+            yield Piece([entry], [state])
+        elif not fits and tensor.numel() > SMALL:
+            yield from _parts(entry, state, tensor)
+        else:
+            counts = tuple(_comparable(state.get(key)) for key in metric.numbers)
+            plan = repr(entry.plain["bound"]), repr(entry.plain["schedule"])
+            key = (fits, id(entry.group), *plan, tensor.dtype, tensor.device, counts)
             lots.setdefault(key, []).append(entry)
-    for lot in lots.values():
-        yield from _joined(lot)
+    for key, lot in lots.items():
+        states = [optimizer.state[entry.acting] for entry in lot]
+        smaller = list(_cut_small(lot, states))
+        yield from [Piece(lot, states, smaller=smaller)] if key[0] else smaller
 
 
-def _comparable(counter: Any) -> Any:
-    found = None if counter is None else number(counter)
+def _comparable(count: Any) -> float | None:
+    found = None if count is None else number(count)
     return found if isinstance(found, float) else None
 
 
-def _parts(entry: Bounded, tensor: torch.Tensor) -> Iterator[Piece]:
+def _cut_small(lot: Sequence[Bounded], states: Sequence[dict[str, Any]]) -> Iterator[Piece]:
+    together, size = list[int](), 0
+    for place, (entry, state) in enumerate(zip(lot, states, strict=True)):
+        count = entry.parameter.numel()
+        if count > SMALL:
+            yield from _parts(entry, state, entry.acting.detach())
+            continue
+        if together and size + count > PIECE:
+            yield Piece([lot[k] for k in together], [states[k] for k in together])
+            together, size = [], 0
+        together.append(place)
+        size += count
+    if together:
+        yield Piece([lot[k] for k in together], [states[k] for k in together])
+
+
+def _parts(entry: Bounded, state: dict[str, Any], tensor: torch.Tensor) -> Iterator[Piece]:
     size = tensor.numel()
     if tensor.device.type != "cpu" or size <= PIECE:
-        yield Piece([entry])
+        yield Piece([entry], [state])
         return
     for start in range(0, size, PIECE):
-        yield Piece([entry], start, min(start + PIECE, size))
-
-
-def _joined(lot: list[Bounded]) -> Iterator[Piece]:
-    together, size = list[Bounded](), 0
-    for entry in lot:
-        if together and size + entry.parameter.numel() > PIECE:
-            yield Piece(together)
-            together, size = [], 0
-        together.append(entry)
-        size += entry.parameter.numel()
-    yield Piece(together)
-
-
-def write(piece: Piece, new: torch.Tensor) -> None:
-    """Put the weights of a piece back."""
-    targets = [entry.acting.detach() for entry in piece.entries]
-    if len(targets) > 1:
-        parts = torch.split(new, [target.numel() for target in targets])
-        shaped = [part.view_as(target) for part, target in zip(parts, targets, strict=True)]
-        torch._foreach_copy_(targets, shaped)
-    else:
-        piece.gather(targets).copy_(new)
+        yield Piece([entry], [state], start, min(start + PIECE, size))

@@ -1,8 +1,9 @@
 """Weights in bfloat16 or float16: their step is taken in float32, and what does not fit is kept.
 
-A step of 1e-5 on a weight of 0.5 is lost in bfloat16, where the next number is 0.004 away. Carrying the penalty's
-share alone would be worse: it would no longer be balanced by the gradient's, which is lost too. So for one step
-the optimizer gets the weights in float32 in place of the parameter. Its own buffers stay in float32.
+A step of 1e-5 on a weight of 0.5 is lost in bfloat16, where the next number is 0.004 away. Carrying the
+penalty's share alone would be worse: it would no longer be balanced by the gradient's, which is lost too. So
+for one step the optimizer gets the weights in float32 in place of the parameter. Its own buffers stay in
+float32.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ BITS: Final = (
     "pondera_bits"  # of a saved state: float32 tensors as the parameter's dtype, bit for bit
 )
 
+
 def enter(optimizer: torch.optim.Optimizer, entry: Bounded) -> None:
     """Put float32 weights, made at the first call of a step, in the parameter's place."""
     parameter = entry.parameter
@@ -31,8 +33,9 @@ def enter(optimizer: torch.optim.Optimizer, entry: Bounded) -> None:
     acting = entry.acting
     if parameter.grad is not None:
         acting.grad = parameter.grad.float()
-    if parameter in optimizer.state:
-        optimizer.state[acting] = optimizer.state[parameter]
+    optimizer.state[acting] = optimizer.state[
+        parameter
+    ]  # one dictionary: what is made there is here
     entry.group["params"][entry.place] = acting
 
 

@@ -25,7 +25,7 @@ Formula = Callable[[Group, State], Step]
 CARRIED: Final = (
     "pondera_carried"  # of a parameter's state: what `Metric.carry` found before the step
 )
-_MEMORY: Final = 1000  # steps after which a weight without any gradient counts as dead
+MEMORY: Final = 1000  # steps after which a weight without any gradient counts as dead
 
 
 def number(entry: Any) -> Number:
@@ -59,12 +59,12 @@ def _over(lr: Number, denominator: torch.Tensor) -> torch.Tensor:
 def _alive(step: torch.Tensor, second: torch.Tensor, group: Group, taken: Number) -> torch.Tensor:
     """Plain lr where no gradient was ever seen, at first.
 
-    The optimizer does not move such a weight, so any step is in its metric; lr/eps would zero it, and a unit that is
-    silent in the first batch would be lost for good.
+    The optimizer does not move such a weight, so any step is in its metric; lr/eps would zero it, and a unit
+    that is silent in the first batch would be lost for good.
     """
-    if isinstance(taken, float) and taken > _MEMORY:
+    if isinstance(taken, float) and taken > MEMORY:
         return step
-    young = second == 0 if isinstance(taken, float) else (second == 0) & (taken <= _MEMORY)
+    young = second == 0 if isinstance(taken, float) else (second == 0) & (taken <= MEMORY)
     return torch.where(young, number(group["lr"]), step)
 
 
@@ -88,14 +88,28 @@ def _sgd_carry(group: Group, state: State) -> Number | None:
 
 
 def _adam(group: Group, state: State) -> Step:
-    second, taken = state[_second(group)], number(state["step"])
+    second, taken = state[second_of(group)], number(state["step"])
     root = (1 - number(group["betas"][1]) ** taken) ** 0.5
     denominator = second.sqrt().add_(number(group["eps"]) * root)
     return _alive(_over(number(group["lr"]) * root, denominator), second, group, taken)
 
 
-def _second(group: Group) -> str:
+def second_of(group: Group) -> str:
+    """Key of the mean squared gradient that Adam divides by."""
     return "max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"
+
+
+def _nadam(group: Group, state: State) -> Step:
+    """Adam's, times what its two momentum terms weigh together."""
+    beta1, taken = number(group["betas"][0]), number(state["step"])
+
+    def momentum(step: Number) -> Number:
+        return beta1 * (1 - 0.5 * 0.96 ** (step * number(group["momentum_decay"])))
+
+    product, coming = number(state["mu_product"]), momentum(taken + 1)
+    fresh = (1 - momentum(taken)) / (1 - product)
+    averaged = coming * (1 - beta1**taken) / (1 - product * coming)
+    return _adam({**group, "lr": number(group["lr"]) * (fresh + averaged)}, state)
 
 
 def _radam(group: Group, state: State) -> Step:
@@ -169,7 +183,7 @@ def _keys(*names: str) -> Callable[[Group], tuple[str, ...]]:
     return lambda group: names
 
 
-_ADAM: Final = Metric(_adam, lambda group: (_second(group),))
+_ADAM: Final = Metric(_adam, lambda group: (second_of(group),))
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
     {
         "ASGD.step": Metric(lambda group, state: state[CARRIED], _keys(), (CARRIED,), _asgd_carry),
@@ -178,7 +192,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "Adam.step": _ADAM,
         "AdamW.step": _ADAM,
         "Adamax.step": Metric(_adamax, _keys("exp_inf"), ()),
-        "NAdam.step": _ADAM,
+        "NAdam.step": Metric(_nadam, _keys("exp_avg_sq"), ("step", "mu_product")),
         "RAdam.step": Metric(_radam, _keys("exp_avg_sq")),
         "RMSprop.step": Metric(_rmsprop, _rmsprop_buffers, ("step", CARRIED), _rmsprop_carry),
         "SGD.step": Metric(_sgd, _keys(), (CARRIED,), _sgd_carry),

@@ -1,9 +1,10 @@
-"""LBFGS under a penalty with kinks: its own steps where the penalty is smooth, proximal ones to change the zeros.
+"""LBFGS under a penalty with kinks: its own steps where it is smooth, proximal ones to change the zeros.
 
-LBFGS takes many inner steps in one, and its curvature pairs need a smooth function. So it sees the penalty continued
-past its kinks, on the weights that are not on one. Behind its step, weights that crossed a kink are put on it, going
-back on the way until the objective is no higher than before; and if one proximal gradient step would change which
-weights are on a kink, it is taken, with a length found by trial. Then LBFGS starts anew.
+LBFGS takes many inner steps in one, and its curvature pairs need a smooth function. So it sees the penalty
+continued past its kinks, on the weights that are not on one. Behind its step, weights that crossed a kink are
+put on it, going back on the way until the objective is no higher than before; and if one proximal gradient
+step would change which weights are on a kink, it is taken, with a length found by trial. Then LBFGS starts
+anew.
 
 Source: Bareilles, Iutzeler & Malick 2023, Math. Program. 200 (Newton steps on what proximal steps identify).
 """
@@ -17,10 +18,11 @@ import torch
 
 from pondera.core.penalties import L2, Box, GroupLasso, NonNegative
 from pondera.torch.bounds.entries import FROZEN, Bounded
-from pondera.torch.bounds.orthant import sided
+from pondera.torch.bounds.orthant import Crossing, sided
 
 LENGTH: Final = "pondera_length"  # of the first parameter's state: length of the last proximal step
 _HALVINGS: Final = 40
+_TRIALS: Final = 6  # halvings of LBFGS's own step
 _CONSTRAINED: Final = (Box, NonNegative)
 
 
@@ -53,7 +55,7 @@ class Newton:
             entry.parameter.grad = torch.where(free, gradient + slope, 0.0)
             extra += _size(entry) + beyond
         if self._first is None:
-            self._first = float(loss) + extra
+            self._first = float(loss.detach()) + extra
         return loss + extra
 
     def finish(self, evaluate: Callable[[], float]) -> None:
@@ -67,11 +69,12 @@ class Newton:
         end = [p.detach().clone() for p in self._all]
         changed, share = self._land(end, 1.0), 1.0
         loss = evaluate()
-        while not loss + self._sizes() <= self._first and share > 2.0**-_HALVINGS:
-            changed, share = True, share / 2
+        while not loss + self._sizes() <= self._first and share:
+            share = share / 2 if share > 2.0**-_TRIALS else 0.0  # no way down: LBFGS went astray
+            changed = True
             self._land(end, share)
             loss = evaluate()
-        if self._proximal(evaluate, loss) or changed:
+        if self._proximal(evaluate, loss, forced=not share) or changed:
             self._state["n_iter"] = 0  # its curvature pairs are of another function
 
     def _sizes(self) -> float:
@@ -80,19 +83,21 @@ class Newton:
     def _land(self, end: Sequence[torch.Tensor], share: float) -> bool:
         """Go a share of the way, and put what crossed a kink on it; whether anything did."""
         for parameter, old, new in zip(self._all, self._start, end, strict=True):
-            parameter.detach().copy_(new if share == 1 else old + share * (new - old))
+            ends = {0.0: old, 1.0: new}
+            parameter.detach().copy_(ends[share] if share in ends else torch.lerp(old, new, share))
         moved = False
         for entry in self._entries:
             side = sided(entry.bound) if entry.way == "newton" else None
             if side is not None and entry.weights is not None:
                 w = entry.parameter.detach()
-                back = side.returned(entry.weights, w, torch.zeros_like(w))
+                zero = torch.zeros_like(w)
+                back = side.returned(Crossing(entry.weights, w, zero + torch.inf, zero))
                 moved = moved or bool((back != w).any())
                 w.copy_(back)
         return moved
 
-    def _proximal(self, evaluate: Callable[[], float], loss: float) -> bool:
-        """One proximal gradient step, if it changes which weights are on a kink."""
+    def _proximal(self, evaluate: Callable[[], float], loss: float, *, forced: bool) -> bool:
+        """One proximal gradient step, if it changes which weights are on a kink, or must be."""
         active = [
             (e, e.parameter.detach().clone(), e.parameter.grad.clone())
             for e in self._entries
@@ -103,7 +108,7 @@ class Newton:
         evaluated = False
         for _ in range(_HALVINGS):
             changed, allowed = _move(active, length)
-            if not changed:
+            if not changed and not forced:
                 break
             evaluated = True
             if evaluate() <= loss + allowed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,8 +27,9 @@ class BoundRow:
         way: "metric", "orthant", "projection", "newton", "decay", "cpr" or "frozen".
         why: why that way.
         strength: λ asked for at present, None for a constraint.
-        realised: λ that the non-zero weights show: the median of −gradient over the penalty's slope, times λ, from
-            the optimizer's average gradient if it keeps one, else from the last; None where that says nothing.
+        realised: λ that the non-zero weights show: the median of −gradient over the penalty's slope, times λ,
+            from the optimizer's average gradient if it keeps one, else from the last; None where that says
+            nothing.
         zeros: exact zeros.
         size: number of weights.
         groups_left: groups that are not zero, None without groups.
@@ -158,7 +158,9 @@ def _realised(entry: Bounded, optimizer: torch.optim.Optimizer, state: Any) -> f
         slope, gradient = layout.fold(slope, torch), layout.fold(gradient, torch)
         slope, gradient = layout.sum(slope * slope, torch), layout.sum(slope * gradient, torch)
     moving = slope != 0
-    return asked * float((-gradient[moving] / slope[moving]).median()) if bool(moving.any()) else None
+    return (
+        asked * float((-gradient[moving] / slope[moving]).median()) if bool(moving.any()) else None
+    )
 
 
 def _average_gradient(

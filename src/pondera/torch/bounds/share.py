@@ -1,8 +1,7 @@
-"""The bounds' share of a step: what happens to the weights that the optimizer proposes."""
+"""The bounds' share of a step, where it is taken parameter by parameter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
@@ -10,12 +9,13 @@ import torch
 from pondera.core.penalties import L2, AbstractPenalty, Distance, ElasticNet, Nuclear
 from pondera.core.penalties.cpr import CPR
 from pondera.core.penalties.decay import WeightDecay
+from pondera.torch.bounds import compiled
 from pondera.torch.bounds.entries import FROZEN, MULTIPLIER, STEPS, Bounded
-from pondera.torch.bounds.lots import ELEMENTWISE, Piece, pieces, step_of, write
-from pondera.torch.bounds.metric import Metric
-from pondera.torch.bounds.orthant import sided
+from pondera.torch.bounds.lots import Piece, flushed
+from pondera.torch.bounds.metric import Metric, own_step
+from pondera.torch.bounds.orthant import Crossing, sided
 
-_SHRINKING: Final = (CPR, ElasticNet, L2, WeightDecay)  # multiply weights: could reach denormals
+_SHRINKING: Final = (CPR, ElasticNet, L2, WeightDecay)  # their weights could become denormal
 _FLUSH_EVERY: Final = 64  # steps
 
 
@@ -28,73 +28,59 @@ def needs_weights(entry: Bounded) -> bool:
     )
 
 
-def take(
-    optimizer: torch.optim.Optimizer, metric: Metric | None, entries: Sequence[Bounded]
-) -> None:
-    """Take the share of every entry, on `acting`."""
-    joint = list[Bounded]()
-    for entry in entries:
-        if metric is not None and entry.way == "metric":
-            if isinstance(entry.bound, ELEMENTWISE):
-                joint.append(entry)
-            else:
-                _write(entry, _proximal(entry, step_of(metric, Piece([entry]), optimizer)))
-        else:
-            _single(optimizer, entry)
-    if metric is not None and joint:
-        for piece in pieces(metric, joint, optimizer):
-            _piece(piece, metric, optimizer)
-    for entry in entries:
-        if isinstance(entry.bound, _SHRINKING) and entry.group[STEPS] % _FLUSH_EVERY == 0:
-            _flush_buffers(optimizer.state[entry.parameter])
+def is_shrinking(entry: Bounded) -> bool:
+    """Whether weights, and with them gradients, could become denormal."""
+    return isinstance(entry.bound, _SHRINKING)
 
 
-def _piece(piece: Piece, metric: Metric, optimizer: torch.optim.Optimizer) -> None:
-    bound: Any = piece.entries[0].bound
-    w = piece.gather([entry.acting.detach() for entry in piece.entries])
-    new = bound.prox(w, step=_like(step_of(metric, piece, optimizer), w), xp=torch)
-    write(piece, _flushed(new) if isinstance(bound, _SHRINKING) else new)
-
-
-def _proximal(entry: Bounded, step: Any) -> torch.Tensor:
-    w, bound = entry.acting.detach(), entry.bound
-    step = _like(step, w)
+def proximal(entry: Bounded, metric: Metric, optimizer: torch.optim.Optimizer) -> None:
+    """The proximal step in the optimizer's metric."""
+    bound: Any = entry.bound
+    w, state = entry.acting.detach(), optimizer.state[entry.acting]
+    fits = compiled.fits(bound, own_step(optimizer), entry.group, w, state)
+    if fits and compiled.adam([entry], [w], [state]):
+        return
+    step = Piece([entry], [state]).step(metric)
+    step = step.to(w.dtype) if isinstance(step, torch.Tensor) else step
     if entry.weights is not None and getattr(step, "shape", ()):
         # Singular values know no step per weight. With the smallest one for all of them the gradient's
         # share shrinks alike, and the fixed points are the same.
         short = step.amin()
         w = entry.weights + (w - entry.weights) * (short / step)
         step = short
-    return bound.prox(w, step=step, xp=torch)  # type: ignore[union-attr]
+    _write(entry, _prox(bound, w, step))
 
 
-def _like(step: Any, w: torch.Tensor) -> Any:
-    return step.to(w.dtype) if isinstance(step, torch.Tensor) else step
+def _prox(bound: Any, w: torch.Tensor, step: Any) -> torch.Tensor:
+    """NumPy's form where the memory is shared: it stops when it is done, which a device could not tell."""
+    shared = type(w) is torch.Tensor and w.device.type == "cpu" and not _is_spectral(bound)
+    if not shared or not isinstance(step, torch.Tensor) or not bool(torch.isfinite(step).all()):
+        return bound.prox(w, step=step, xp=torch)
+    return torch.from_numpy(bound.prox(w.numpy(), step=step.numpy()))
 
 
 def _is_spectral(bound: Any) -> bool:
     return isinstance(bound.penalty if isinstance(bound, Distance) else bound, Nuclear)
 
 
-def _single(optimizer: torch.optim.Optimizer, entry: Bounded) -> None:
+def beside(entry: Bounded, optimizer: torch.optim.Optimizer) -> None:
     """The share of a way that needs no metric."""
-    w, bound, state = entry.acting.detach(), entry.bound, optimizer.state[entry.parameter]
+    w, bound, state = entry.acting.detach(), entry.bound, optimizer.state[entry.acting]
     if entry.way == "frozen":
         w.masked_fill_(state[FROZEN] != 0, 0)
     elif isinstance(bound, WeightDecay):
         if entry.weights is not None:
-            before, lr = entry.weights, float(entry.group["lr"])
-            _write(
-                entry,
-                w - bound.removal(before, before - w, lr=lr, factor=entry.factor, xp=torch),
-            )
+            old, lr = entry.weights, float(entry.group["lr"])
+            gone = bound.removal(old, old - w, lr=lr, factor=entry.factor, xp=torch)
+            _write(entry, w - gone)
     elif isinstance(bound, CPR):
         state[MULTIPLIER] = bound.next_multiplier(state.get(MULTIPLIER, 0.0), w, xp=torch)
         _write(entry, bound.shrunk(w, state[MULTIPLIER], xp=torch))
-    elif entry.way in ("orthant", "projection"):
+    elif entry.weights is not None and entry.slope is not None and entry.pseudo is not None:
         side = sided(bound)
-        if side is not None and entry.weights is not None and entry.pseudo is not None:
-            _write(entry, side.returned(entry.weights, w, entry.pseudo))
+        if side is not None:
+            step = Crossing(entry.weights, w, entry.slope, entry.pseudo)
+            _write(entry, side.returned(step))
 
 
 def decay(entry: Bounded) -> None:
@@ -111,9 +97,11 @@ def pseudo_gradient(entry: Bounded, gradient: torch.Tensor, factor: float) -> to
     side = sided(entry.bound)
     if side is None:
         raise AssertionError("hooks that were there when the penalty was attached")
-    pseudo = side.pseudo_gradient(entry.acting.detach(), gradient / factor)
-    entry.pseudo = pseudo if entry.pseudo is None else entry.pseudo
-    return pseudo * factor
+    slope = gradient if factor == 1 else gradient / factor
+    pseudo = side.pseudo_gradient(entry.acting.detach(), slope)
+    if entry.pseudo is None:
+        entry.slope, entry.pseudo = slope, pseudo
+    return pseudo * factor  # a tensor of its own: an optimizer may write to it
 
 
 def size(entry: Bounded) -> float:
@@ -124,17 +112,13 @@ def size(entry: Bounded) -> float:
     return bound.value(entry.acting.detach(), xp=torch)
 
 
+def flush_buffers(entry: Bounded, optimizer: torch.optim.Optimizer) -> None:
+    """Every so often: denormal numbers in the buffers of weights that shrink, which slow the optimizer down."""
+    if entry.group[STEPS] % _FLUSH_EVERY == 0:
+        for kept in optimizer.state[entry.acting].values():
+            if isinstance(kept, torch.Tensor) and kept.ndim and kept.is_floating_point():
+                kept.masked_fill_(kept.abs() < torch.finfo(kept.dtype).tiny, 0)
+
+
 def _write(entry: Bounded, new: torch.Tensor) -> None:
-    shrinking = isinstance(entry.bound, _SHRINKING)
-    entry.acting.detach().copy_(_flushed(new) if shrinking else new)
-
-
-def _flushed(w: torch.Tensor) -> torch.Tensor:
-    """Zeros for numbers so small that a processor needs a hundred times as long for them."""
-    return torch.where(w.abs() < torch.finfo(w.dtype).tiny, 0.0, w)
-
-
-def _flush_buffers(state: dict[str, Any]) -> None:
-    for kept in state.values():
-        if isinstance(kept, torch.Tensor) and kept.ndim and kept.is_floating_point():
-            kept.masked_fill_(kept.abs() < torch.finfo(kept.dtype).tiny, 0)
+    entry.acting.detach().copy_(flushed(entry.bound, new))

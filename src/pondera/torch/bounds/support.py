@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from pondera.core.errors import DomainError
-from pondera.core.penalties import AbstractPenalty, GroupLasso
+from pondera.core.penalties import (
+    L0,
+    L1,
+    MCP,
+    SCAD,
+    ElasticNet,
+    GroupLasso,
+    LHalf,
+    SparseGroupLasso,
+)
 from pondera.torch.bounds.engine import Engine
 from pondera.torch.bounds.entries import FROZEN, Bounded
+
+_SPARSE: Final = (L0, L1, MCP, SCAD, ElasticNet, GroupLasso, LHalf, SparseGroupLasso)
 
 
 @dataclass(frozen=True)
@@ -35,14 +46,14 @@ class Support:
 
 @dataclass
 class _Votes:
-    """How often each weight of one parameter was not 0.
+    """Where the weights of one parameter pointed, summed over steps.
 
     Args:
-        alive: counts, shaped like the weights.
-        steps: steps counted.
+        pointed: sum of their signs; of groups, of their unit vectors.
+        steps: steps summed.
     """
 
-    alive: torch.Tensor
+    pointed: torch.Tensor
     steps: int = 0
 
 
@@ -63,10 +74,13 @@ def identify(
             f"identify: needs vote >= 1, refit >= 0 and 0 <= share < 1; got vote={vote!r}, "
             f"refit={refit!r}, share={share!r}. Count vote and refit in epochs."
         )
-    penalised = [e for e in entries() if isinstance(e.bound, AbstractPenalty)]
+    penalised = [e for e in entries() if isinstance(e.bound, _SPARSE) and e.way != "frozen"]
     if not penalised:
-        raise DomainError("identify: no penalty is attached. Call regularize first.")
-    votes = _votes(engine, train, vote)
+        names = ", ".join(kind.__name__ for kind in _SPARSE)
+        raise DomainError(
+            f"identify: needs a penalty that makes zeros; got none. Use one of {names}."
+        )
+    votes = _votes(engine, {id(e.parameter) for e in penalised}, train, vote)
     if not votes:
         raise DomainError("identify: train() took no optimizer step. It must run one epoch.")
     kept = {entry.name: _kept(entry, votes, share, optimizer) for entry in penalised}
@@ -76,16 +90,17 @@ def identify(
     return Support(kept, max(found.steps for found in votes.values()))
 
 
-def _votes(engine: Engine, train: Callable[[], Any], epochs: int) -> dict[int, _Votes]:
+def _votes(
+    engine: Engine, asked: set[int], train: Callable[[], Any], epochs: int
+) -> dict[int, _Votes]:
     votes = dict[int, _Votes]()
 
     def watch(entry: Bounded) -> None:
-        w = entry.acting.detach()
-        if id(entry.parameter) not in votes:
-            votes[id(entry.parameter)] = _Votes(torch.zeros_like(w, dtype=torch.int32))
-        found = votes[id(entry.parameter)]
-        found.alive += w != 0
-        found.steps += 1
+        key, w = id(entry.parameter), entry.acting.detach()
+        if key in asked:
+            found = votes.setdefault(key, _Votes(torch.zeros_like(w)))
+            found.pointed += _direction(entry, w)
+            found.steps += 1
 
     engine.watchers.append(watch)
     try:
@@ -96,6 +111,13 @@ def _votes(engine: Engine, train: Callable[[], Any], epochs: int) -> dict[int, _
     return votes
 
 
+def _direction(entry: Bounded, w: torch.Tensor) -> torch.Tensor:
+    """Sign of a single weight; unit vector of a group, which is the same for a group of one."""
+    if isinstance(entry.bound, GroupLasso):
+        return GroupLasso(1.0, entry.bound.groups, size_weighted=False).slope(w, xp=torch)
+    return w.sign()
+
+
 def _kept(
     entry: Bounded, votes: dict[int, _Votes], share: float, optimizer: torch.optim.Optimizer
 ) -> torch.Tensor:
@@ -103,11 +125,11 @@ def _kept(
     found = votes.get(id(entry.parameter))
     if found is None:  # it never had a gradient: nothing to say
         return entry.parameter.detach() != 0
-    kept = found.alive > share * found.steps
+    kept = found.pointed.abs() > share * found.steps
     if isinstance(entry.bound, GroupLasso):
-        layout = entry.bound.groups.layout(tuple(kept.shape))
-        folded = layout.fold(kept.float(), torch)
-        kept = layout.unfold((layout.sum(folded, torch) > 0) & (folded >= 0), torch)
+        layout = entry.bound.groups.layout(tuple(found.pointed.shape))
+        norm = layout.norm(layout.fold(found.pointed, torch), torch)
+        kept = layout.unfold((norm > share * found.steps).expand(layout.folded), torch)
     optimizer.state[entry.parameter][FROZEN] = ~kept
     entry.plain["way"] = "frozen"
     entry.plain["why"] = "a vote chose the support: the rest stays 0, nothing is shrunk"

@@ -51,22 +51,27 @@ def _copied(base: type[torch.optim.Optimizer]) -> Any:
 @cache
 def _surviving(base: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
     """A subclass that goes by its parent's name: schedulers and wrappers ask for it."""
-    names = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
+    names = {
+        "__module__": base.__module__,
+        "__qualname__": base.__qualname__,
+        "__doc__": base.__doc__,
+    }
     return type(base.__name__, (_Surviving, base), names)
 
 
 def _packed(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    low.packed(optimizer, saved, engine_of(optimizer).entries(optimizer))
+    low.packed(optimizer, saved, engine_of(optimizer).book(optimizer).entries)
 
 
 def _remember(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
     engine_of(optimizer).held = [
-        {key: group[key] for key in (KEY, STEPS) if key in group} for group in optimizer.param_groups
+        {key: group[key] for key in (KEY, STEPS) if key in group}
+        for group in optimizer.param_groups
     ]
 
 
 def _compare(optimizer: torch.optim.Optimizer) -> None:
-    """As with learning rates the checkpoint's bounds win; a checkpoint without any leaves those that are attached."""
+    """As with learning rates the checkpoint's bounds win; one without any leaves those attached."""
     engine = engine_of(optimizer)
     without = [group for group in optimizer.param_groups if KEY not in group]
     for group, held in zip(optimizer.param_groups, engine.held, strict=False):
@@ -74,8 +79,8 @@ def _compare(optimizer: torch.optim.Optimizer) -> None:
             group.update(held)
         elif held.get(KEY) is not None and _differ(held[KEY], group[KEY]):
             warnings.warn(
-                "load_state_dict: the checkpoint holds other bounds than those attached, and they now act, as its "
-                "learning rates do. Call Handle.replace for the new ones.",
+                "load_state_dict: the checkpoint holds other bounds than those attached, and they now act, as "
+                "its learning rates do. Call Handle.replace for the new ones.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -87,4 +92,6 @@ def _differ(ours: list[Any], theirs: list[Any]) -> bool:
     def said(plain: Any) -> Any:
         return plain and repr([plain["bound"], plain["schedule"]])
 
-    return any(plain and said(plain) != said(other) for plain, other in zip(ours, theirs, strict=False))
+    return any(
+        plain and said(plain) != said(other) for plain, other in zip(ours, theirs, strict=False)
+    )

@@ -143,8 +143,11 @@ def shown(number: float, score: str) -> str:
 
 
 def points_of(number: float, score: str) -> str:
-    """A difference of scores in words."""
-    return f"{100 * number:+.1f} points" if score == "accuracy" else f"{number:+.3f}"
+    """A difference of scores in words, with a true minus."""
+    if math.isinf(number):
+        return "more than can be measured, as one diverged" if number > 0 else "diverged"
+    said = f"{100 * number:+.1f} points" if score == "accuracy" else f"{number:+.3f}"
+    return said.replace("-", "−")
 
 
 def _learned(best: float, setting: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 from pondera.study.boundaries import NONE, BoundArm
@@ -57,11 +57,13 @@ class BoundPlan:
         by_point = self.validation(arm, found)
         means = [fmean(scores) for scores in by_point]
         best = max(range(len(means)), key=lambda k: means[k])
+        if math.isinf(means[best]):
+            return 0  # nothing of this path is finite
         allowed = means[best] - standard_error(by_point[best])
         return max(k for k, mean in enumerate(means) if mean >= allowed)
 
     def validation(self, arm: BoundArm, found: Outcomes) -> list[list[float]]:
-        """Validation scores by point, then by seed; a diverged path scores 0 from there on."""
+        """Validation scores by point, then by seed; a diverged path scores −inf from there on."""
         return [self.score(arm, found, k, "validation") for k in range(len(arm.strengths) + 1)]
 
     def score(self, arm: BoundArm, found: Outcomes, point: int, split: str) -> list[float]:
@@ -81,13 +83,15 @@ class BoundPlan:
 
 
 def standard_error(scores: Sequence[float]) -> float:
-    """Standard error of the mean; 0 for a single score."""
-    return stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
+    """Standard error of the mean; 0 for a single score, and where one is not finite."""
+    if len(scores) < 2 or not all(map(math.isfinite, scores)):
+        return 0.0
+    return stdev(scores) / math.sqrt(len(scores))
 
 
 def _at(points: Sequence[Mapping[str, Any]], index: int, split: str) -> float:
     score = points[index].get(split) if index < len(points) else None
-    return 0.0 if score is None else float(score)
+    return -math.inf if score is None else float(score)
 
 
 def bound_entry(arm: BoundArm, plan: BoundPlan, found: Outcomes) -> dict[str, Any]:
@@ -104,8 +108,8 @@ def bound_entry(arm: BoundArm, plan: BoundPlan, found: Outcomes) -> dict[str, An
         "chosen": index,
         "strength": None if arm.name == NONE else strengths[index],
         "refitted": arm.sparse and index > 0,
-        "zeros": fmean(p.get("zeros", 0.0) for p in final),
-        "gap": fmean(_gap(p) for p in final),
+        "zeros": _middle([p.get("zeros") for p in final]),
+        "gap": _middle([_gap(p) for p in final]),
         "runs": [{"seed": seed, **p} for seed, p in zip(plan.seeds, final, strict=True)],
         **plain_summary(summary(tests)),
     }
@@ -117,15 +121,25 @@ def _point(
     splits = {s: plan.score(arm, found, index, s) for s in ("train", "validation", "test")}
     return {
         "strength": strength,
-        **{name: fmean(scores) for name, scores in splits.items()},
+        **{name: _finite(fmean(scores)) for name, scores in splits.items()},
         "standard_error": standard_error(splits["validation"]),
-        "zeros": fmean(plan.score(arm, found, index, "zeros")),
+        "zeros": _finite(fmean(plan.score(arm, found, index, "zeros"))),
     }
 
 
-def _gap(point: Mapping[str, Any]) -> float:
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _middle(numbers: Sequence[float | None]) -> float | None:
+    """Median of the seeds that came to an end; None if none did."""
+    ended = [number for number in numbers if number is not None]
+    return median(ended) if ended else None
+
+
+def _gap(point: Mapping[str, Any]) -> float | None:
     train, test = point.get("train"), point.get("test")
-    return 0.0 if train is None or test is None else float(train) - float(test)
+    return None if train is None or test is None else float(train) - float(test)
 
 
 def paired_gain(plan: BoundPlan, arm: BoundArm, other: BoundArm, found: Outcomes) -> Summary:

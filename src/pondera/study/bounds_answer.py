@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from statistics import fmean
+from statistics import median
 from typing import Any
 
 from pondera.study.answer import points_of, shown, snippet
@@ -14,6 +14,8 @@ from pondera.study.bounds import BoundPlan, Outcomes, bound_entry, paired_gain
 from pondera.study.race import plain_summary
 from pondera.study.statistics import Summary
 from pondera.study.work import FEW_ROWS, PATH_SHARE
+
+_WORTH_SAYING = 0.005  # a share of zeros that rounds to more than 0 %
 
 
 def bounds_result(plan: BoundPlan, found: Outcomes, setting: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def bounds_result(plan: BoundPlan, found: Outcomes, setting: Mapping[str, Any]) 
 
 def _answer(plan: BoundPlan, found: Outcomes, setting: Mapping[str, Any]) -> dict[str, Any]:
     none = next(arm for arm in plan.arms if arm.name == NONE)
-    held = {arm.name: _held(plan, arm, found) for arm in plan.arms}
+    held = {arm.name: _scores(plan, arm, found, "validation") for arm in plan.arms}
     winner = max(plan.arms, key=lambda arm: (held[arm.name], arm is none))  # of equals, no bound
     gain = None if winner is none else paired_gain(plan, winner, none, found)
     return {
@@ -53,21 +55,18 @@ def _answer(plan: BoundPlan, found: Outcomes, setting: Mapping[str, Any]) -> dic
         "headline": _headline(plan, winner, gain, found, setting),
         "claims": _claims(plan, none, winner, gain, found, setting),
         "not_claimed": _not_claimed(plan, winner, gain, setting),
-        "snippet": _snippet(plan, winner, found),
+        "snippet": _snippet(plan, winner if _real(gain) else none, found),
     }
 
 
-def _held(plan: BoundPlan, arm: BoundArm, found: Outcomes) -> float:
-    """Mean validation score of what a bound ends with."""
-    return fmean(point.get("validation") or 0.0 for point in plan.final(arm, found))
+def _scores(plan: BoundPlan, arm: BoundArm, found: Outcomes, split: str) -> float:
+    """Median score of what a bound ends with; −inf for a seed that diverged."""
+    ends = (point.get(split) for point in plan.final(arm, found))
+    return median(-math.inf if score is None else score for score in ends)
 
 
 def _strength(plan: BoundPlan, arm: BoundArm, found: Outcomes) -> float:
     return (0.0, *arm.strengths)[plan.chosen(arm, found)]
-
-
-def _test(plan: BoundPlan, arm: BoundArm, found: Outcomes) -> float:
-    return fmean(point.get("test") or 0.0 for point in plan.final(arm, found))
 
 
 def _headline(
@@ -78,10 +77,15 @@ def _headline(
     setting: Mapping[str, Any],
 ) -> str:
     start, score = ARMS[plan.start].title, setting["score"]
-    reached = shown(_test(plan, winner, found), score)
     if gain is None or not _real(gain):
+        none = next(arm for arm in plan.arms if arm.name == NONE)
+        reached = shown(_scores(plan, none, found, "test"), score)
         best = "" if gain is None else f" ({winner.title} is the best tried, within the noise)"
-        return f"Begin with {start}; no bound generalised measurably better than none{best}: {reached}."
+        return (
+            f"Begin with {start}, without a bound: {reached} test {score} on few rows; none generalised "
+            f"measurably better{best}."
+        )
+    reached = shown(_scores(plan, winner, found, "test"), score)
     return (
         f"Begin with {start}, and bound the weights by {winner.title} at λ = "
         f"{_strength(plan, winner, found):g}: {reached} test {score} on few rows, "
@@ -89,8 +93,8 @@ def _headline(
     )
 
 
-def _real(gain: Summary) -> bool:
-    return math.isfinite(gain.low) and gain.low > 0
+def _real(gain: Summary | None) -> bool:
+    return gain is not None and math.isfinite(gain.low) and gain.low > 0
 
 
 def _claims(
@@ -104,10 +108,12 @@ def _claims(
     score = setting["score"]
     entry = bound_entry(none, plan, found)
     rows = min(FEW_ROWS, setting["rows"]["train"])
-    said = [
-        f"Trained on {rows} rows without a bound, the gap between training and test {score} is "
-        f"{points_of(entry['gap'], score)}."
-    ]
+    said = []
+    if entry["gap"] is not None:
+        said.append(
+            f"Trained on {rows} rows without a bound, the gap between training and test {score} is "
+            f"{points_of(entry['gap'], score)}."
+        )
     if gain is not None:
         said.append(
             f"{winner.title} against no bound, seed by seed on the same batches: "
@@ -115,12 +121,14 @@ def _claims(
             f"{points_of(gain.high, score)}, {len(plan.seeds)} seeds)."
         )
     for arm in plan.arms:
-        if arm.sparse and plan.chosen(arm, found) > 0:
-            sparse = bound_entry(arm, plan, found)
+        if not arm.sparse or plan.chosen(arm, found) == 0:
+            continue
+        sparse = bound_entry(arm, plan, found)
+        if (sparse["zeros"] or 0) >= _WORTH_SAYING and sparse["median"] is not None:
             said.append(
                 f"{arm.title} at λ = {sparse['strength']:g}, refitted on its support: "
-                f"{sparse['zeros']:.0%} of the "
-                f"weights are exactly 0, test {score} {shown(_test(plan, arm, found), score)}."
+                f"{sparse['zeros']:.0%} of the weights are exactly 0, test {score} "
+                f"{shown(sparse['median'], score)}."
             )
     return said
 
@@ -130,8 +138,7 @@ def _not_claimed(
 ) -> list[str]:
     said = [
         "That the same strength fits more rows: each λ was chosen for these few, by the "
-        "one-standard-error rule "
-        "on validation rows; with more data less is needed.",
+        "one-standard-error rule on validation rows; with more data less is needed.",
         f"More than {len(plan.seeds)} seeds can tell: a small difference between bounds may be noise.",
     ]
     if gain is not None and not _real(gain):

@@ -22,6 +22,17 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Training and evaluation modes as before behind, also after an error."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
 def restored(model: nn.Module) -> Iterator[None]:
     """Modes, buffers and gradients as before behind, also after an error."""
     modes = [(module, module.training) for module in model.modules()]

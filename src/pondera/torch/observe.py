@@ -34,7 +34,7 @@ def observe(model: nn.Module, example: Any, watcher: Watcher | None = None) -> N
         The network.
     """
     args, kwargs = call_arguments(cloned(example))
-    with _uncompiled(), Watch(model, [args, kwargs], watcher) as watch:
+    with uncompiled(), Watch(model, [args, kwargs], watcher) as watch:
         output = model(*args, **kwargs)
     first = next(iter(tensors_of(output)), None)
     last = watch.flow(first if first is not None else torch.empty(0))
@@ -58,7 +58,7 @@ def call_arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 @contextmanager
-def _uncompiled() -> Iterator[None]:
+def uncompiled() -> Iterator[None]:
     """Compiled parts run as they are written: a graph would hide its operations."""
     if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
         yield

@@ -1,0 +1,231 @@
+"""Every use of a weight: which of its axes are summed over, its true fans, and what reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from pondera.model.axes import Dim, Extent, extents, rooted
+from pondera.model.roles.walks import Expression, Walks
+from pondera.model.sites import Feed
+from pondera.model.trace import Operation, Product
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of a parameter as a weight.
+
+    Args:
+        name: the parameter.
+        operation: the contraction, convolution or lookup.
+        product: how the operands meet.
+        in_axes: axes of the stored parameter that are summed over.
+        out_axes: axes that the result has.
+        batch_axes: axes along which whole weights are stacked.
+        spatial_axes: axes that a convolution slides.
+        fan_in: inputs summed over per output.
+        fan_out: outputs fed per input.
+        output: the value that it makes.
+        block: the part of the out axis that is used; None for the whole.
+    """
+
+    name: str
+    operation: Operation
+    product: Product
+    in_axes: tuple[int, ...]
+    out_axes: tuple[int, ...]
+    batch_axes: tuple[int, ...]
+    spatial_axes: tuple[int, ...]
+    fan_in: int
+    fan_out: int
+    output: int
+    block: Extent | None = None
+
+    @property
+    def entering(self) -> int:
+        """The value that meets the weight."""
+        return self.operation.inputs[self.product.entering]
+
+
+def uses_of(walks: Walks) -> list[Use]:
+    """Every use of a weight by a live value, in order; packed parameters once per block."""
+    found = list[Use]()
+    for operation in walks.graph.operations:
+        product = operation.product
+        if product is None:
+            continue
+        weight = walks.value(operation.inputs[product.weight])
+        entering = walks.value(operation.inputs[product.entering])
+        if weight.parameters and (entering.live or operation.kind == "lookup"):
+            found += _uses(walks, operation, product, weight.dims, sorted(weight.parameters))
+    return found
+
+
+def _uses(
+    walks: Walks, operation: Operation, product: Product, dims: Sequence[Dim], names: Sequence[str]
+) -> list[Use]:
+    owned = _owned(dims)
+    whole = [name for name in names if any(e.axis.owner == name for e in owned)]
+    if not whole:  # made of parameters in a way that hides the axes
+        whole = [max(names, key=lambda name: prod(walks.graph.shapes[name]))]
+    return [_use(walks, operation, product, dims, name) for name in whole]
+
+
+def _owned(dims: Sequence[Dim]) -> list[Extent]:
+    return [rooted(extent) for extent in extents(dims) if rooted(extent).axis.owner]
+
+
+def _use(
+    walks: Walks, operation: Operation, product: Product, dims: Sequence[Dim], name: str
+) -> Use:
+    def axes(places: Sequence[int]) -> tuple[int, ...]:
+        mine = [e for e in _owned([dims[k] for k in places]) if e.axis.owner == name and e.size > 1]
+        return tuple(sorted({e.axis.place for e in mine}))
+
+    shape = walks.graph.shapes[name]
+    field = axes(product.field) or product.field
+    fan_in, fan_out = _fans(product, dims, walks.value(operation.outputs[0]).shape)
+    kept, summed = axes(product.kept), axes(product.summed)
+    blocks = [e for e in _owned([dims[k] for k in product.kept]) if e.axis.owner == name]
+    parts = [e for e in blocks if e.size > 1 and e.size < e.axis.size]
+    known = set(summed) | set(kept) | set(field)
+    return Use(
+        name,
+        operation,
+        product,
+        summed or _left_over(shape, known, product.summed),
+        kept or _left_over(shape, known | set(summed), product.kept),
+        axes(product.shared),
+        field,
+        fan_in,
+        fan_out,
+        operation.outputs[0],
+        parts[0] if len(parts) == 1 else None,
+    )
+
+
+def _left_over(shape: Sequence[int], known: set[int], places: Sequence[int]) -> tuple[int, ...]:
+    """An axis of length 1 was summed over or kept, too: the one that nothing else explains."""
+    if not places:
+        return ()
+    free = [k for k, n in enumerate(shape) if k not in known and n == 1]
+    return tuple(free[:1])
+
+
+def _fans(product: Product, dims: Sequence[Dim], shape: Sequence[int]) -> tuple[int, int]:
+    """True fans: of a group, over the window, per position of a transposed convolution."""
+
+    def size(places: Sequence[int]) -> int:
+        return prod(factor.size for k in places for factor in dims[k])
+
+    window, inward, outward = size(product.field), size(product.summed), size(product.kept)
+    if product.transposed:
+        steps = prod(product.stride)
+        return max(1, inward // product.groups * window // steps), outward * window
+    return inward * window, outward // product.groups * window
+
+
+def feed_of(walks: Walks, number: int, owners: dict[int, Use], residual: set[int]) -> Feed:
+    """What reaches a weight that this value enters.
+
+    Args:
+        walks: the graph.
+        number: the entering value.
+        owners: value → the use that made it.
+        residual: numbers of the operations that add to a residual stream.
+    """
+    expression = walks.expression(number)
+    origin = _origin(walks, expression.base)
+    maker = walks.graph.maker(origin)
+    label, function = expression.label, expression.function
+    if origin in owners and maker is not None:
+        if maker.kind == "lookup":
+            return _plain("lookup", expression)
+        return Feed("weight", owners[origin].name, function, label, expression.exact)
+    if maker is None:
+        return _plain("input" if walks.value(origin).given else "mixed", expression)
+    if maker.kind == "normalise" or is_norm(walks, maker):
+        return Feed("norm", "", function, label, expression.exact)
+    if is_attention(walks, maker):
+        return _plain("attention", expression)
+    if maker.number in residual:
+        return _plain("stream", expression)
+    live = walks.live(maker)
+    if maker.kind == "move" and label == "" and not walks.value(live[0]).integer:
+        gathered = feed_of(walks, live[0], owners, residual)
+        return replace(gathered, exact=False)
+    if maker.kind == "combine" and maker.label == "mul" and len(live) == 2:
+        return _gated(walks, expression, live)
+    if maker.kind == "combine" and maker.label == "add":
+        made = [walks.graph.maker(_origin(walks, walks.expression(n).base)) for n in live]
+        if made and all(m is not None and m.kind == "lookup" for m in made):
+            return _plain("lookup", expression)
+    return _plain("mixed", expression)
+
+
+def _plain(source: str, expression: Expression) -> Feed:
+    """A feed of unknown spread: shifting and stretching it is on purpose and not to be undone."""
+    function = None if expression.affine else expression.function
+    label = expression.label if function else ""
+    return Feed(source, "", function, label, expression.exact)  # type: ignore[arg-type]
+
+
+def _gated(walks: Walks, expression: Expression, live: list[int]) -> Feed:
+    gate = next((e for e in map(walks.expression, live) if e.function and not e.affine), None)
+    if gate is None:
+        return Feed("gated", "", None, "", expression.exact)
+    return Feed("gated", "", None, gate.label, expression.exact, gate.function)
+
+
+def _origin(walks: Walks, number: int) -> int:
+    """The value of which this one is a part."""
+    while True:
+        maker = walks.graph.maker(number)
+        if maker is None or maker.kind != "view":
+            return number
+        number = walks.expression(maker.inputs[0]).base
+        if walks.graph.maker(number) is None:
+            return number
+
+
+def origin_of(walks: Walks, number: int) -> int:
+    """The value that this one begins with, parts taken as the whole."""
+    return _origin(walks, walks.expression(number).base)
+
+
+def is_norm(walks: Walks, maker: Operation) -> bool:
+    """Whether an operation divides a value by a statistic of itself."""
+    live = walks.live(maker)
+    if maker.kind != "combine" or maker.label not in ("mul", "div") or len(live) != 2:
+        return False
+    for entering, by in (live, live[::-1]):
+        of = walks.statistic_of(by)
+        if of is not None and _same_stuff(walks, entering, of):
+            return True
+    return False
+
+
+def _same_stuff(walks: Walks, entering: int, of: int) -> bool:
+    one, other = walks.expression(entering).base, walks.expression(of).base
+    return one == other or (walks.reaches(other, entering) and _near(walks, other, entering))
+
+
+def _near(walks: Walks, early: int, late: int) -> bool:
+    """Whether only pointwise operations and statistics lie between two values."""
+    plain = ("combine", "pointwise", "reduce", "view")
+    for number in walks.back(late, stop=lambda made: early in made.outputs):
+        maker = walks.graph.maker(number)
+        if maker is not None and maker.kind not in plain and early not in maker.outputs:
+            return False
+    return True
+
+
+def is_attention(walks: Walks, maker: Operation) -> bool:
+    """Whether an operation mixes values by weights that add to one."""
+    if maker.label.startswith("_scaled_dot_product"):
+        return True
+    if maker.kind != "contract" or maker.product is None or len(walks.live(maker)) < 2:
+        return False
+    first = walks.graph.maker(origin_of(walks, maker.inputs[0]))
+    return first is not None and first.kind == "softmax"

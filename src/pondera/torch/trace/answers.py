@@ -1,0 +1,94 @@
+"""What is said where a pass without numbers asks for them: each answer is remembered with its place."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+)
+
+
+class Answers:
+    """Runs operations, and answers those whose result depends on numbers that are not there.
+
+    Args:
+        truth: what a condition is said to be.
+    """
+
+    def __init__(self, *, truth: bool = True) -> None:
+        self._truth = truth
+        self._asked = 0
+        self.path = lambda: ""
+        self.given: list[str] = []
+
+    def answered(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The operation's own result, or an answer."""
+        if name == "_grouped_mm" and is_fake(args[0]):
+            return _grouped(args[0], args[1])  # whose own check wants bfloat16
+        try:
+            return func(*args, **kwargs)
+        except (DataDependentOutputException, DynamicOutputShapeException):
+            result = self._answer(func, name, args, kwargs)
+            self.given.append(f"{name} in {self.path() or 'the model'}")
+            return result
+
+    def _answer(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if name in ("_local_scalar_dense", "is_nonzero", "equal", "allclose", "item"):
+            return self._number(args[0].dtype if name == "_local_scalar_dense" else torch.bool)
+        if name in ("nonzero", "argwhere"):
+            entering = args[0]
+            return entering.new_empty((max(1, entering.numel()), entering.dim()), dtype=torch.long)
+        if name == "masked_select":
+            return args[0].new_empty((torch.broadcast_tensors(args[0], args[1])[0].numel(),))
+        if name == "index":
+            return _indexed(args[0], args[1])
+        if name == "repeat_interleave":
+            return args[0].new_empty((args[0].numel(),), dtype=torch.long)
+        if name in ("_unique2", "unique_dim", "unique_consecutive", "_unique"):
+            return _unique(args[0], len(func._schema.returns))
+        if name == "bincount":
+            return args[0].new_empty((max(1, int(kwargs.get("minlength", 1))),), dtype=torch.long)
+        return func(*args, **kwargs)
+
+    def _number(self, dtype: torch.dtype) -> Any:
+        """Conditions are as told; numbers count up from 0, so that choices differ from call to call."""
+        if dtype == torch.bool:
+            return self._truth
+        self._asked += 1
+        return 1.0 if dtype.is_floating_point else (self._asked - 1) % 2 if self._truth else 1
+
+
+def _grouped(rows: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    if rows.dim() == 2 and matrices.dim() == 3:
+        return rows.new_empty((rows.shape[0], matrices.shape[2]))
+    return torch.matmul(rows, matrices)
+
+
+def _indexed(entering: torch.Tensor, places: list[torch.Tensor | None]) -> torch.Tensor:
+    """The result of indexing by masks, were they true everywhere."""
+    if not any(p is not None and p.dtype in (torch.bool, torch.uint8) for p in places):
+        raise NotImplementedError("an index without a mask depends on numbers")
+    full = list[torch.Tensor | None]()
+    for place in places:
+        if place is not None and place.dtype in (torch.bool, torch.uint8):
+            size = prod(place.shape)
+            full += [place.new_empty((size,), dtype=torch.long) for _ in place.shape]
+        else:
+            full.append(place)
+    return torch.ops.aten.index.Tensor(entering, full)
+
+
+def _unique(entering: torch.Tensor, results: int) -> Any:
+    flat = entering.new_empty((max(1, entering.numel()),))
+    counts = [entering.new_empty((max(1, entering.numel()),), dtype=torch.long)] * (results - 1)
+    return (flat, *counts)
+
+
+def is_fake(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has no numbers."""
+    return isinstance(tensor, FakeTensor) or tensor.is_meta

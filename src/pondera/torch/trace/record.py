@@ -107,6 +107,17 @@ class Recorder(TorchDispatchMode):
         found = product_of(name, args, values, [tuple(o.shape) for o in outputs], parts)
         operation, dims = self._described(func, name, args, values, outputs, found)
         self._add(replace(operation, inputs=numbers), outputs, dims)
+        if found is not None:
+            self.made(self.operations[-1], parts, outputs[0])
+
+    def made(self, operation: Operation, parts: list[torch.Tensor], output: torch.Tensor) -> None:
+        """Called behind every product, before anything else reads its output.
+
+        Args:
+            operation: the contraction, convolution or lookup.
+            parts: its tensors, in the order of its inputs.
+            output: what it made; may be written into.
+        """
 
     def _described(
         self,

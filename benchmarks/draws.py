@@ -5,11 +5,21 @@ untimed turn; median, quartiles and least. 64 Mi elements (256 MiB in float32) i
 before; all threads that the process may use, for us and for PyTorch; NumPy draws on one. Levels are compared on
 4 Mi elements, one after the other. A shard is columns of a row-major 8192 × 8192 float32 tensor. Work per call:
 elements × bytes of the dtype, written once.
+
+A model is the parameters of GPT-2 small, by `pondera.torch` and by `torch.nn.init`, whose names are new in each
+repeat; a small tensor is filled 2000 times to a repeat, under one name and under new ones. Fresh memory has
+never been written: each repeat allocates. Orthogonal matrices are float32, 5 repeats, with a pause before each
+of ours: PyTorch's threads keep a processor busy for some milliseconds after their work. A first call is timed
+in a process of its own, as are imports.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +28,8 @@ import torch
 
 from benchmarks.record import write_result
 from benchmarks.timing import interleaved, load, ratio, spread
+from pondera import numpy as pn
+from pondera import torch as pt
 from pondera.core import draw as meaning
 from pondera.core.recipes import normal_recipe, truncated_recipe, uniform_recipe
 from pondera.kernel import fill, fill_block, kernel_info, library, pool
@@ -116,7 +128,7 @@ def measure_levels() -> dict[str, Any]:
 def measure_shards() -> dict[str, Any]:
     """Columns of a tensor, and all of it: the cost per element that is made."""
     cases, sizes = {}, {}
-    for columns in (SIDE, 1024, 64, 4):
+    for columns in (SIDE, 1024, 64, 16, 4, 1):
         name = f"{columns} of {SIDE} columns"
         out, size = np.zeros((SIDE, columns), np.float32), (SIDE, columns)
         given = {"shape": (SIDE, SIDE), "offset": (0, SIDE - columns), "size": size}
@@ -124,6 +136,170 @@ def measure_shards() -> dict[str, Any]:
         cases[name], sizes[name] = lambda out=out, given=given: fill_block(out, **given), out.size
     seconds = interleaved(cases, REPEATS)
     return {name: spread(s, 1e9 / sizes[name]) for name, s in seconds.items()}
+
+
+# --- whole models, small tensors, fresh memory, orthogonal matrices, first calls ---
+
+WIDTH, LAYERS, VOCABULARY, PLACES = 768, 12, 50257, 1024
+SMALL = (64, 256, 1024, 4096, 16384)
+CALLS = 2000
+SQUARES = ((1024, 1024), (4096, 1024), (4096, 4096))
+PAUSE = 0.05
+_NAMES = map("layers.{}.weight".format, itertools.count())
+_FIRST = "import time, {imports}; a = time.perf_counter(); {call}; print(time.perf_counter() - a)"
+FIRST_CALLS = {
+    "import numpy": ("sys", "import numpy"),
+    "import pondera.numpy after numpy": ("numpy", "import pondera.numpy"),
+    "import pondera.torch after torch": ("torch", "import pondera.torch"),
+    "pondera.numpy.normal, 64": (
+        "pondera.numpy as pn",
+        "pn.normal((64,), std=1.0, seed=0, name='w')",
+    ),
+    "pondera.torch.normal_, 64": (
+        "torch, pondera.torch as pt; x = torch.empty(64)",
+        "pt.normal_(x, std=1.0, seed=0, name='w')",
+    ),
+    "torch.nn.init.normal_, 64": ("torch; x = torch.empty(64)", "torch.nn.init.normal_(x)"),
+}
+
+
+def gpt2() -> dict[str, tuple[int, ...]]:
+    """Shapes of GPT-2 small's parameters, stored as PyTorch's Linear does."""
+    block = {"attn": (3 * WIDTH, WIDTH), "proj": (WIDTH, WIDTH)}
+    block |= {"up": (4 * WIDTH, WIDTH), "down": (WIDTH, 4 * WIDTH)}
+    shapes: dict[str, tuple[int, ...]] = {"wte": (VOCABULARY, WIDTH), "wpe": (PLACES, WIDTH)}
+    for layer in range(LAYERS):
+        for name, shape in block.items():
+            shapes[f"h.{layer}.{name}.weight"] = shape
+            shapes[f"h.{layer}.{name}.bias"] = shape[:1]
+        shapes |= {f"h.{layer}.norm{i}.{part}": (WIDTH,) for i in (1, 2) for part in ("w", "b")}
+    return shapes | {"norm.w": (WIDTH,), "norm.b": (WIDTH,)}
+
+
+def measure_model() -> dict[str, Any]:
+    parameters = {name: torch.zeros(shape) for name, shape in gpt2().items()}
+    weights = {name: p for name, p in parameters.items() if p.ndim > 1}
+    rest = [p for p in parameters.values() if p.ndim == 1]
+    turn = itertools.count()
+
+    def by_pondera(fill: Callable[..., Any], **given: Any) -> None:
+        prefix = next(turn)
+        for name, p in weights.items():
+            fill(p, seed=0, name=f"{prefix}.{name}", std=STD, **given)
+        for p in rest:
+            pt.zeros_(p, seed=0, name="b")
+
+    def by_torch(fill: Callable[..., Any], *given: float) -> None:
+        for p in weights.values():
+            fill(p, 0.0, STD, *given)
+        for p in rest:
+            torch.nn.init.zeros_(p)
+
+    cases = {
+        "pondera normal": lambda: by_pondera(pt.normal_),
+        "torch normal": lambda: by_torch(torch.nn.init.normal_),
+        "pondera truncated": lambda: by_pondera(pt.truncated_normal_, cut=2.0),
+        "torch truncated": lambda: by_torch(torch.nn.init.trunc_normal_, -2 * STD, 2 * STD),
+    }
+    seconds = interleaved(cases, 5)
+    return {
+        "parameters": sum(p.numel() for p in parameters.values()),
+        "ms": {case: spread(s, 1e3) for case, s in seconds.items()},
+        "times_as_fast_as_torch": {
+            law: ratio(seconds[f"pondera {law}"], seconds[f"torch {law}"])
+            for law in ("normal", "truncated")
+        },
+    }
+
+
+def measure_small() -> dict[str, Any]:
+    """Microseconds per fill."""
+    measured: dict[str, Any] = {}
+    for count in SMALL:
+        out = torch.zeros(count)
+        cases: dict[str, Case] = {
+            "pondera normal": lambda out=out: pt.normal_(out, std=STD, **STREAM),
+            "pondera normal, new names": lambda out=out: pt.normal_(
+                out, std=STD, seed=0, name=next(_NAMES)
+            ),
+            "pondera uniform": lambda out=out: pt.uniform_(out, low=-STD, high=STD, **STREAM),
+            "torch.nn.init.normal_": lambda out=out: torch.nn.init.normal_(out, 0.0, STD),
+            "torch.nn.init.uniform_": lambda out=out: torch.nn.init.uniform_(out, -STD, STD),
+            "tensor.normal_": lambda out=out: out.normal_(0.0, STD),
+        }
+        seconds = interleaved({case: _often(run) for case, run in cases.items()}, REPEATS)
+        measured[str(count)] = {case: spread(s, 1e6 / CALLS) for case, s in seconds.items()}
+        measured[str(count)]["times_as_fast_as_torch.nn.init"] = {
+            law: ratio(seconds[f"pondera {law}"], seconds[f"torch.nn.init.{law}_"])
+            for law in ("normal", "uniform")
+        }
+    return measured
+
+
+def _often(run: Case) -> Case:
+    def turns() -> None:
+        for _ in range(CALLS):
+            run()
+
+    return turns
+
+
+def measure_fresh() -> dict[str, Any]:
+    """Nanoseconds per element of 64 Mi float32 in memory that the process has just been given."""
+    cases: dict[str, Case] = {
+        "torch.empty, fill_": lambda: torch.empty(ELEMENTS).fill_(STD),
+        "torch.empty, pondera normal": lambda: pt.normal_(torch.empty(ELEMENTS), std=STD, **STREAM),
+        "torch.empty, torch normal": lambda: torch.nn.init.normal_(torch.empty(ELEMENTS), 0.0, STD),
+        "pondera.numpy normal": lambda: pn.normal((ELEMENTS,), std=STD, **STREAM),
+    }
+    seconds = interleaved(cases, 7)
+    return {case: spread(s, 1e9 / ELEMENTS) for case, s in seconds.items()}
+
+
+def measure_orthogonal() -> dict[str, Any]:
+    measured: dict[str, Any] = {}
+    for rows, columns in SQUARES:
+        out = torch.empty(rows, columns)
+        ours_, theirs_ = [], []
+        for turn in range(-1, 5):
+            begun = time.perf_counter()
+            torch.nn.init.orthogonal_(out)
+            between = time.perf_counter()
+            time.sleep(PAUSE)
+            again = time.perf_counter()
+            pt.orthogonal_(out, seed=0, name="w")
+            done = time.perf_counter()
+            if turn >= 0:
+                theirs_.append(between - begun)
+                ours_.append(done - again)
+        exact = out.double()
+        error = float((exact.T @ exact - torch.eye(columns, dtype=torch.float64)).abs().max())
+        if error > 1e-6:
+            raise AssertionError(f"orthogonal {rows} x {columns}: error {error}")
+        measured[f"{rows} x {columns}"] = {
+            "pondera_ms": spread(ours_, 1e3),
+            "torch_ms": spread(theirs_, 1e3),
+            "times_as_fast_as_torch": ratio(ours_, theirs_),
+            "largest_error": float(f"{error:.3g}"),
+        }
+    return measured
+
+
+def measure_first_calls() -> dict[str, Any]:
+    """Milliseconds, each in its own process, 11 of them in turns."""
+
+    def once(imports: str, call: str) -> float:
+        program = _FIRST.format(imports=imports, call=call)
+        run = [sys.executable, "-c", program]
+        return float(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+
+    times: dict[str, list[float]] = {case: [] for case in FIRST_CALLS}
+    for turn in range(-1, 11):
+        for case, (imports, call) in FIRST_CALLS.items():
+            seconds = once(imports, call)
+            if turn >= 0:
+                times[case].append(seconds)
+    return {case: spread(s, 1e3) for case, s in times.items()}
 
 
 def main() -> None:
@@ -134,6 +310,11 @@ def main() -> None:
         "against_peers_64_Mi": measure_against_peers(),
         "normal_float32_shards_ns_per_element": measure_shards(),
         "levels_4_Mi_float32_ns_per_element": measure_levels(),
+        "gpt2_small": measure_model(),
+        "small_tensors_microseconds_per_fill": measure_small(),
+        "fresh_memory_ns_per_element": measure_fresh(),
+        "orthogonal_float32": measure_orthogonal(),
+        "first_calls_ms": measure_first_calls(),
         "load_before": before,
         "load_after": load(),
         "note": "Loads above the benchmark's own threads mean that others shared the machine: "

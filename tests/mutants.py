@@ -1,12 +1,15 @@
-"""Named faults, each with the test that must notice it: `python -m tests.mutants [name …]`.
+"""Named faults, each with the test that must notice it: `python -m tests.mutants [--all] [name …]`.
 
 A fault is one change of text in a copy of src/ and tests/; only its own test runs, against the
 copy. `red` is as it should be; `SURVIVED` means that the test cannot see the fault, `BROKEN` that
 it did not run. First the tests run on an unchanged copy: a test that is red anyway shows nothing.
+The lists are `tests/faults.py` and `tests/faults_<topic>.py`. Without a name every fault runs whose
+test takes about a second, and of the others, the LONG ones of their lists, none but with `--all`.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -16,11 +19,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.faults import MUTANTS, Mutant
+from tests.faults import MUTANTS as FIRST
+from tests.faults import Mutant
 
 ROOT = Path(__file__).parents[1]
 AT_ONCE = 2
-COPIED = (".gitignore", "pyproject.toml", "src", "tests", "tools")
+COPIED = (".gitignore", "README.md", "docs", "pyproject.toml", "src", "tests", "tools")
+TOPICS = [
+    importlib.import_module(f"tests.{path.stem}")
+    for path in sorted(Path(__file__).parent.glob("faults_*.py"))
+]
+MUTANTS = [*FIRST, *(fault for topic in TOPICS for fault in topic.FAULTS)]
+LONG = frozenset(name for topic in TOPICS for name in getattr(topic, "LONG", ()))
 
 
 def copied(folder: Path) -> Path:
@@ -33,9 +43,9 @@ def copied(folder: Path) -> Path:
 
 def run(folder: Path, tests: Sequence[str]) -> int:
     """pytest's exit code on a copy; `conftest.py` refuses any other pondera than the copy's."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environment["PYTHONPATH"] = f"{folder / 'src'}{os.pathsep}{folder}"
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", ""]
     named = [f"tests/{test}" for test in tests]
     done = subprocess.run([*command, *named], cwd=folder, env=environment, capture_output=True)
     return done.returncode
@@ -61,13 +71,15 @@ def unchanged(mutants: Sequence[Mutant]) -> str:
         return "green" if run(copied(Path(name)), tests) == 0 else "BROKEN"
 
 
-def main(names: Sequence[str]) -> int:
-    """Run the named faults, or all; 1 if any survived or did not run."""
-    chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
-    strangers = set(names) - {mutant.name for mutant in MUTANTS}
+def main(arguments: Sequence[str]) -> int:
+    """Run the named faults, or all quick ones, or all; 1 if any survived or did not run."""
+    names = set(arguments) - {"--all"}
+    strangers = names - {mutant.name for mutant in MUTANTS}
     if strangers:
         print(f"no such fault: {', '.join(sorted(strangers))}")
         return 2
+    wanted = names or {m.name for m in MUTANTS} - (set() if "--all" in arguments else LONG)
+    chosen = [mutant for mutant in MUTANTS if mutant.name in wanted]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         plain = pool.submit(unchanged, chosen)
         found = pool.map(outcome, chosen)

@@ -396,4 +396,4 @@ def test_a_regression_that_squeezes_its_output_is_mirrored():
         lambda m, x: m.b(m.a(x).relu()).squeeze(-1), a=nn.Linear(8, 16), b=nn.Linear(16, 1)
     )
     rows = initialized(model, scheme="mirrored")
-    assert [rows[name].law.block for name in ("a.weight", "b.weight")] == ["first", "last"]
+    assert [rows[name].law.position for name in ("a.weight", "b.weight")] == ["first", "last"]

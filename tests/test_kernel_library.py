@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from pondera.core.errors import DomainError
 from pondera.core.recipes import normal_recipe
-from pondera.kernel import draw, info, kernel_info, library, pool
+from pondera.kernel import draw, info, kernel_info, library, pool, records
 from tests.kernel_levels import force, running_at
 
 ROOT = Path(__file__).parents[1]
@@ -155,11 +156,76 @@ def test_a_forked_child_draws_with_its_own_threads(compiled):
 
 
 def test_other_libraries_keep_their_threads(compiled):
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    pool.use_threads(before + 1)
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    import pondera.torch as pt
+
+    def settings():
+        own = torch.get_num_threads(), torch.get_num_interop_threads()
+        mask = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+        named = {name: os.environ.get(name) for name in os.environ if "THREADS" in name}
+        return own, mask, named
+
+    before = settings()
+    pool.use_threads(before[0][0] + 1)
     draw(0, 2**18, **STREAM)
-    assert torch.get_num_threads() == before
+    pt.normal_(torch.empty(2**18), std=1.0, seed=0, name="w")
+    pt.orthogonal_(torch.empty(300, 300), seed=0, name="w")
+    assert settings() == before
+
+
+def test_python_runs_on_while_the_kernel_works(compiled):
+    """The lock is free: this thread counts while another one is inside the compiled function."""
+    out = np.empty(2**24, np.float32)
+    stream = records.stream(0, "w") + records.recipe(normal_recipe(1.0), "float32")
+    inside, counted = [], 0
+
+    def work():
+        inside.append("begun")
+        library.running().draw(out.ctypes.data, records.whole(out.size), stream)
+        inside.append("done")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while len(inside) < 2:
+        counted += len(inside)
+    worker.join()
+    assert counted > 100
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_child_forked_amid_fills_fills_too(compiled):
+    """Other threads hold the pool's lock, or wait for it, at the moment of the fork."""
+    program = """
+        import os, signal, threading, warnings
+        warnings.simplefilter("ignore")
+        import pondera.numpy as pn
+        from pondera.kernel import use_threads
+        use_threads(3)
+        given = dict(std=1.0, seed=0, name="w")
+        expected = pn.normal((2**18,), **given)
+        stop = threading.Event()
+        def work():
+            while not stop.is_set():
+                pn.normal((2**18,), **given)
+        workers = [threading.Thread(target=work, daemon=True) for _ in range(2)]
+        [worker.start() for worker in workers]
+        faults = 0
+        for _ in range(10):
+            if (child := os.fork()) == 0:
+                signal.alarm(30)
+                os._exit(0 if (pn.normal((2**18,), **given) == expected).all() else 1)
+            faults += os.waitpid(child, 0)[1] != 0
+        stop.set()
+        [worker.join() for worker in workers]
+        print(faults)
+    """
+    assert in_a_process(program, PONDERA_KERNEL=compiled) == ("0", "")
+
+
+def test_pondera_shows_which_kernel_runs(level):
+    import pondera
+
+    assert pondera.kernel_info().level == level
 
 
 def test_threads_follow_the_affinity_of_the_process(monkeypatch):

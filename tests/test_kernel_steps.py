@@ -10,13 +10,15 @@ import pytest
 
 from pondera.core.errors import DomainError, MissingFramework
 from pondera.core.penalties import L1, ElasticNet, GroupLasso, Groups, SparseGroupLasso
-from pondera.kernel import pool, steps
+from pondera.kernel import pool, steps, team
 from pondera.kernel.library import LEVELS
 from pondera.kernel.rules import Prox, Tensors
 from tests.kernel_levels import force, running_at
 from tests.oracle import ulp
 
 torch = pytest.importorskip("torch")
+
+from pondera.torch.bounds.team import lend_threads
 
 compiled = running_at(LEVELS[1:])
 STEPS = 200
@@ -292,8 +294,17 @@ def test_a_weight_that_is_not_a_number_stays_one(compiled):
 
 @pytest.mark.parametrize("penalty", ["l1", "rows"])
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_many_tensors_are_each_stepped_once(compiled, penalty, threads):
+@pytest.mark.parametrize("lent", [False, True])
+def test_many_tensors_are_each_stepped_once(compiled, monkeypatch, penalty, threads, lent):
+    """On the pool's threads, or on those that PyTorch keeps."""
+    monkeypatch.setattr(team._state, "team", None)
+    if lent:
+        lend_threads()
+        if not team.size():
+            pytest.skip("PyTorch comes without libgomp here")
+        team.lend(team._state.team._replace(threads=lambda: threads))
     pool.use_threads(threads)
+    assert team.size() == (threads if lent else 0)
     shapes = [(3, 7), (700, 300), (1, 1), (0, 4), (40, 1), (5, 50_000)]
     together, alone = [sample(s) for s in shapes], [sample(s) for s in shapes]
     options = {"count": 3, "lr": 0.01, "prox": PENALTIES[penalty][0]}

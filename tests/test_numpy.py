@@ -12,7 +12,7 @@ import pondera.numpy as pn
 from pondera.core import laws
 from pondera.core.errors import DomainError, ShapeError
 from pondera.core.laws.base import Axes
-from tests import oracle
+from tests import law_cases, oracle
 
 NAMES = (
     "glorot_normal glorot_uniform he_normal he_uniform lecun_normal lecun_uniform "
@@ -55,7 +55,16 @@ def test_each_function_carries_its_law_in_its_docstring(name):
 
 def test_every_law_has_a_name_here():
     factories = {n for n, f in vars(laws).items() if inspect.isfunction(f)}
-    assert factories - {"constant", "truncated_std"} == set(NAMES)
+    for name in sorted(factories - {"constant", "truncated_std"}):
+        assert getattr(pn, name).__name__ == name
+        assert inspect.getdoc(getattr(laws, name)) in inspect.getdoc(getattr(pn, name))
+
+
+@pytest.mark.parametrize("name", law_cases.ALL)
+def test_every_law_draws_what_it_is(name):
+    case, stream = law_cases.ALL[name], {"seed": 4, "name": "w"}
+    made = pn.weight(case.law, case.shape, **stream, **case.axes._asdict())
+    np.testing.assert_array_equal(made, case.law.draw(case.shape, case.axes, **stream))
 
 
 def test_a_dense_weight_is_stored_in_by_out():

@@ -1,5 +1,6 @@
 """Orthogonal and mirrored matrices: exact lengths (ulp) and Haar's moments (separating)."""
 
+import itertools
 import math
 
 import numpy as np
@@ -14,7 +15,13 @@ from pondera.core.errors import DomainError, ShapeError
 from pondera.core.gains import odd_slope
 from pondera.core.laws.base import Axes
 from pondera.core.orthogonal import mirrored_matrix, mirrored_shape, orthogonal_matrix
+from pondera.kernel import library, pool, products
+from pondera.kernel.library import LEVELS
+from pondera.kernel.products import MEANS
 from tests import oracle
+from tests.kernel_levels import running_at
+from tests.test_house_laws import law_of
+from tests.test_kernel_library import in_a_process
 
 EPS = oracle.ulp(np.float64)
 sizes = st.integers(1, 150)
@@ -57,25 +64,152 @@ def test_the_product_of_reflections_is_the_factor_of_its_normals():
     np.testing.assert_allclose(made, product[:, :narrow] * signs, rtol=0, atol=tall * EPS)
 
 
-def test_orthogonal_matrices_have_haar_moments():
-    n, count = 6, 6000
-    q = np.array([orthogonal_matrix(n, n, seed=k, name="w") for k in range(count)])
-    trace = np.trace(q, axis1=1, axis2=2)
-    turned = np.trace(q @ q, axis1=1, axis2=2)
+def test_a_product_is_taken_in_place():
+    rng = np.random.default_rng(0)
+    rest, left, right = (rng.standard_normal(shape) for shape in ((5, 4), (5, 3), (3, 4)))
+    expected = eval(law_of(module.subtract_product), {"rest": rest, "left": left, "right": right})
+    module.subtract_product(rest, left, right)
+    np.testing.assert_array_equal(rest, expected)
+
+
+HAAR = [  # size, matrices, how they are made: small ones in one panel, larger ones in two
+    pytest.param(6, 6000, "float64", id="6"),
+    pytest.param(16, 8000, "float64", id="16"),
+    pytest.param(16, 8000, "float32", id="16 float32"),
+    pytest.param(64, 6000, "float32", id="64 float32"),
+]
+
+
+@pytest.mark.parametrize(("n", "count", "dtype"), HAAR)
+def test_orthogonal_matrices_have_haar_moments(monkeypatch, n, count, dtype):
+    """Against exact moments of O(n): entries, pairs of entries, traces of powers, determinant."""
+    monkeypatch.setattr(module, "_EXACT", 0)
+    given_ = {"name": "w", "dtype": dtype, "means": MEANS}
+    q = np.array([orthogonal_matrix(n, n, seed=k, **given_) for k in range(count)], np.float64)
+    square = q @ q
+    traces = [np.trace(power, axis1=1, axis2=2) for power in (q, square, square @ q)]
+    crossed = 1 / ((n - 1) * n * (n + 2))
     moments = {  # what is averaged, and its expectation under Haar's measure
         "entries": (q, 0),
         "entries⁴": (q**4, 3 / (n * (n + 2))),
         "neighbours": (q[:, :, :-1] ** 2 * q[:, :, 1:] ** 2, 1 / (n * (n + 2))),
-        "crossed": (q[:, 0, 0] ** 2 * q[:, 1, 1] ** 2, (n + 1) / ((n - 1) * n * (n + 2))),
+        "crossed": (q[:, 0, 0] ** 2 * q[:, 1, 1] ** 2, (n + 1) * crossed),
+        "four": (q[:, 0, 0] * q[:, 0, 1] * q[:, 1, 0] * q[:, 1, 1], -crossed),
         "determinant": (np.linalg.det(q), 0),
-        "trace": (trace, 0),
-        "trace²": (trace**2, 1),
-        "trace of Q²": (turned, 1),
+        "trace": (traces[0], 0),
+        "trace²": (traces[0] ** 2, 1),
+        "trace⁴": (traces[0] ** 4, 3),
+        "trace⁶": (traces[0] ** 6, 15),
+        "trace of Q²": (traces[1], 1),
+        "trace² of Q²": (traces[1] ** 2, 3),
+        "trace² of Q³": (traces[2] ** 2, 3),
     }
     for name, (sample, expected) in moments.items():
         error = sample.std(axis=0) / math.sqrt(count)
         far = np.abs(sample.mean(axis=0) - expected) / error
-        assert far.max() < oracle.STANDARD_ERRORS, (name, far)
+        assert far.max() < oracle.STANDARD_ERRORS, (name, far.max())
+
+
+# --- float32, by whatever multiplies ---
+
+MOST = 1e-6  # promised of float32, at any size here
+level = running_at(LEVELS)
+
+
+def error_in(dtype, rows, columns):
+    q = orthogonal_matrix(rows, columns, seed=0, name="w", dtype=dtype, means=MEANS)
+    assert q.dtype == dtype
+    return gram_error(q.astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(1, 1), (7, 5), (128, 128), (300, 1000), (1024, 1024)]
+)
+def test_float32_matrices_are_orthonormal(monkeypatch, level, rows, columns):
+    monkeypatch.setattr(module, "_EXACT", 0)
+    assert error_in("float32", rows, columns) <= MOST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "columns"), [(4096, 1024), (4096, 4096)])
+def test_large_float32_matrices_are_orthonormal(rows, columns):
+    assert error_in("float32", rows, columns) <= MOST
+
+
+def test_small_float32_matrices_are_float64_ones_rounded_once(level):
+    for rows, columns in ((256, 256), (65536, 1), (3, 700)):
+        made = orthogonal_matrix(rows, columns, seed=0, name="w", dtype="float32", means=MEANS)
+        exact = orthogonal_matrix(rows, columns, seed=0, name="w").astype(np.float32)
+        np.testing.assert_array_equal(made, exact)
+
+
+def test_float32_and_float64_matrices_are_the_same_to_rounding(level):
+    """Also across levels: the normals are equal, and so are the signs."""
+    made = orthogonal_matrix(300, 260, seed=0, name="w", dtype="float32", means=MEANS)
+    exact = orthogonal_matrix(300, 260, seed=0, name="w")
+    assert np.abs(made - exact).max() <= 300 * oracle.ulp(np.float32)
+
+
+def test_products_are_those_of_numpy_to_rounding_and_equal_at_every_level(monkeypatch):
+    """Whatever cuts the product up: threads, instruction set, borders of tiles, a turned factor."""
+    monkeypatch.setattr(products, "_WORTH", 0)
+    monkeypatch.setattr(products, "_SPLIT", 0)
+    rng = np.random.default_rng(0)
+    for m, k, n in ((1, 1, 1), (6, 256, 16), (15, 257, 33), (224, 300, 70), (300, 40, 1100)):
+        right, room = (rng.standard_normal(s).astype(np.float32) for s in ((k, n), (m, n + 3)))
+        for left in (rng.standard_normal((m, k)), rng.standard_normal((k, m)).T):
+            left = left.astype(np.float32, order="K")
+            exact = room.astype(np.float64)
+            exact[:, :n] -= left.astype(np.float64) @ right
+            found = set()
+            for wanted, threads in itertools.product(LEVELS, (1, 3)):
+                if wanted in ("avx2", "avx512") and wanted in here():
+                    monkeypatch.setenv(library.VARIABLE, wanted)
+                    library.running.cache_clear()
+                    pool.use_threads(threads)
+                    made = room.copy()
+                    products.subtract(made[:, :n], left, right)
+                    found.add(made.tobytes())
+                    size = np.abs(left).astype(np.float64) @ np.abs(right) + np.abs(room[:, :n])
+                    limit = (k + 2) * oracle.ulp(np.float32) * size
+                    assert (np.abs(made - exact)[:, :n] <= limit).all()
+                    assert (made[:, n:] == room[:, n:]).all()
+            assert len(found) <= 1
+    library.running.cache_clear()
+    pool.use_threads(None)
+
+
+def test_weights_are_computed_in_their_own_precision():
+    for dtype, eps in (("float32", 1e-6), ("float64", EPS * 8 * math.sqrt(96))):
+        for law in (laws.orthogonal(), laws.delta_orthogonal()):
+            shape = (96, 64) if law.name == "orthogonal" else (1, 96, 64)
+            made = law.draw(shape, seed=0, name="w", dtype=dtype).reshape(96, 64)
+            assert EPS < gram_error(made.astype(np.float64)) <= eps
+            for complexes in {"float32": ["complex64"], "float64": ["complex128"]}[dtype]:
+                other = law.draw(shape, seed=0, name="w", dtype=complexes)
+                np.testing.assert_array_equal(other.reshape(96, 64), made)
+        stated = eval(law_of(module.precision_of), {"dtype": dtype})
+        assert module.precision_of(dtype) == stated == dtype
+
+
+def here():
+    return library.levels(library._load(library.PLACE)[0])
+
+
+def test_matrices_do_not_depend_on_the_number_of_threads():
+    """Ours do not by construction; NumPy's float64 products of the panels did not where this was run."""
+    program = """
+        import hashlib
+        from pondera.core.orthogonal import orthogonal_matrix
+        from pondera.kernel import use_threads
+        from pondera.kernel.products import MEANS
+        use_threads({threads})
+        q = orthogonal_matrix(700, 600, seed=0, name="w", dtype="float32", means=MEANS)
+        print(hashlib.sha256(q.tobytes()).hexdigest())
+    """
+    made = {in_a_process(program.format(threads=n), OPENBLAS_NUM_THREADS=str(n)) for n in (1, 2, 3)}
+    assert len(made) == 1
+    assert next(iter(made))[1] == ""
 
 
 def test_a_normal_of_zero_leaves_an_orthogonal_matrix():

@@ -316,12 +316,6 @@ MESSAGES = [
         "Draw in float32 and convert.",
     ),
     (
-        lambda: _filled(lambda torch: torch.ones(3, 4, device="meta")),
-        DomainError,
-        "fill_: 'w' lies on the meta device and has no memory to fill. Call module.to_empty(device=…) "
-        "first.",
-    ),
-    (
         lambda: _filled(lambda torch: torch.ones(1, 4).expand(3, 4)),
         DomainError,
         "fill_: 'w' overlaps itself (an expanded tensor); got strides (0, 1). Fill tensor.clone(), or the "
@@ -330,8 +324,15 @@ MESSAGES = [
     (
         lambda: _torch() and _made(),
         ShapeError,
-        "draw: a shape is a sequence of integers of at least 0; got shape=(3, -1) (Trying to create "
-        "tensor with negative dimension -1: [3, -1]). Pass a tuple, such as (256, 128).",
+        "draw: a shape is a sequence of integers of at least 0; got shape=(3, -1). Pass a tuple, such as "
+        "(256, 128).",
+    ),
+    # the fronts
+    (
+        lambda: pn.normal((3,), std=1.0, dtype="float64", out=np.zeros(3, np.float32), **NAMED),
+        DomainError,
+        "draw: dtype must be that of out, or be left out; got dtype='float64', out.dtype='float32'. "
+        "Leave it out.",
     ),
     # dispatch
     (

@@ -11,7 +11,20 @@ from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
 from pondera.core import fans, gains
-from pondera.core.laws import fixed, matrices, variance
+from pondera.core.laws import (
+    deltas,
+    fixed,
+    hadamard,
+    matrices,
+    patterns,
+    powers,
+    sparsity,
+    spheres,
+    statespace,
+    timesteps,
+    variance,
+    widths,
+)
 
 ROOT: Final = Path(__file__).parents[1]
 HEADINGS: Final = (
@@ -28,7 +41,10 @@ _SHOWN: Final = ("Assumes", "Args", "Limits", "Source")
 _FAMILIES: Final = (
     ("Fans and gains", (fans, gains)),
     ("Variance scaling", (variance,)),
-    ("Orthogonal", (matrices,)),
+    ("Powers of the fan, and of width and depth", (powers, widths)),
+    ("Orthogonal", (matrices, deltas, hadamard)),
+    ("Identity, sparse and unit rows", (patterns, sparsity, spheres)),
+    ("State-space layers", (timesteps, statespace)),
     ("Given std", (fixed,)),
 )
 _OPENING: Final = """\
@@ -105,7 +121,16 @@ def _paragraph(heading: str, text: str) -> str:
     return f"*{heading}:* {' '.join(text.split())}\n"
 
 
-TARGETS: Final = MappingProxyType({ROOT / "docs" / "laws.md": laws_page})
+def _bounds_page() -> str:
+    """The whole of docs/bounds.md, whose tables a file of their own makes."""
+    from tools.bounds_page import bounds_page
+
+    return bounds_page()
+
+
+TARGETS: Final = MappingProxyType(
+    {ROOT / "docs" / "laws.md": laws_page, ROOT / "docs" / "bounds.md": _bounds_page}
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pondera import jax as jax
     from pondera import numpy as numpy
     from pondera import torch as torch
     from pondera.core import laws as laws
@@ -35,9 +36,14 @@ if TYPE_CHECKING:
     from pondera.core.penalties.convert import convert_strength as convert_strength
     from pondera.core.penalties.cpr import CPR as CPR
     from pondera.core.penalties.decay import WeightDecay as WeightDecay
+    from pondera.kernel.info import kernel_info as kernel_info
     from pondera.model.dispatch import decay_groups as decay_groups
     from pondera.model.dispatch import initialize as initialize
+    from pondera.model.inputs import Input as Input
+    from pondera.model.plan import Plan as Plan
+    from pondera.model.plan import plan as plan
     from pondera.model.rows import Row as Row
+    from pondera.model.schemes.registry import schemes as schemes
 
 __version__ = "0.1.0.dev0"
 
@@ -51,6 +57,7 @@ _WHERE = {
     "Fans": "pondera.core.fans",
     "GroupLasso": "pondera.core.penalties",
     "Groups": "pondera.core.penalties",
+    "Input": "pondera.model.inputs",
     "L0": "pondera.core.penalties",
     "L1": "pondera.core.penalties",
     "L2": "pondera.core.penalties",
@@ -60,6 +67,7 @@ _WHERE = {
     "MissingFramework": "pondera.core.errors",
     "NonNegative": "pondera.core.penalties",
     "Nuclear": "pondera.core.penalties",
+    "Plan": "pondera.model.plan",
     "Row": "pondera.model.rows",
     "SCAD": "pondera.core.penalties",
     "ShapeError": "pondera.core.errors",
@@ -70,11 +78,15 @@ _WHERE = {
     "fans": "pondera.core.fans",
     "gain": "pondera.core.gains",
     "initialize": "pondera.model.dispatch",
+    "jax": "pondera",
+    "kernel_info": "pondera.kernel.info",
     "laws": "pondera.core",
     "numpy": "pondera",
+    "plan": "pondera.model.plan",
+    "schemes": "pondera.model.schemes.registry",
     "torch": "pondera",
 }
-_MODULES = ("laws", "numpy", "torch")
+_MODULES = ("jax", "laws", "numpy", "torch")
 
 __all__ = sorted([*_WHERE, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -19,8 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pondera import kernel
 from pondera.core import laws
-from pondera.core.errors import ShapeError
+from pondera.core.draw import need_dtype
+from pondera.core.errors import DomainError, ShapeError
 from pondera.core.laws.base import AbstractLaw, Axes
 from pondera.core.penalties import L1, L2
 
@@ -39,7 +41,10 @@ class _Drawn(Protocol):
         name: str,
         in_axes: Sequence[int] | None = None,
         out_axes: Sequence[int] | None = None,
-        dtype: npt.DTypeLike = "float32",
+        dtype: npt.DTypeLike | None = None,
+        offset: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        out: Array | None = None,
         **options: Any,
     ) -> Array: ...
 
@@ -53,9 +58,12 @@ def weight(
     name: str,
     in_axes: Sequence[int] | None = None,
     out_axes: Sequence[int] | None = None,
-    dtype: npt.DTypeLike = "float32",
+    dtype: npt.DTypeLike | None = None,
+    offset: Sequence[int] | None = None,
+    size: Sequence[int] | None = None,
+    out: Array | None = None,
 ) -> Array:
-    """A weight of the given shape by a law.
+    """A weight of the given shape by a law, or the slice [offset, offset + size) of it.
 
     Args:
         law: from `pondera.laws`, such as `laws.he_normal()`.
@@ -64,16 +72,37 @@ def weight(
         name: the parameter's name; equal names with one seed give equal weights.
         in_axes: axes summed over, default the last but one.
         out_axes: axes produced, default the last.
-        dtype: float32, float64, float16, complex64 or complex128.
+        dtype: float32 (the default), float64, float16, complex64 or complex128.
+        offset: first index of the slice along each axis, default 0.
+        size: elements of the slice along each axis, default all from the offset on, or those of `out`.
+        out: array to write into, of any strides; it says the dtype.
 
     Returns:
-        A new array of that shape and dtype.
+        `out`, or a new array.
 
     Raises:
-        DomainError: seed, name or dtype out of range. ShapeError: the shape has no fans for this law.
+        DomainError: seed, name or dtype out of range, or an `out` that cannot be written so. ShapeError: the
+            shape has no fans for this law, or the slice does not lie in it. `out` is then untouched.
+
+    Limits:
+        A slice costs what it holds. Laws that tie all elements together (orthogonal ones) make the whole.
+
+    >>> whole = he_normal((64, 32), seed=0, name="w")
+    >>> columns = he_normal((64, 32), seed=0, name="w", offset=(0, 8), size=(64, 4))
+    >>> (columns == whole[:, 8:12]).all()
+    np.True_
     """
-    axes = Axes(in_axes, out_axes)
-    return law.draw(shape, axes, seed=seed, name=name, dtype=_dtype_name(dtype))
+    if size is None and out is not None:
+        size = np.shape(out)
+    part = kernel.weight_of(
+        law, _axes(in_axes, out_axes), shape=shape, offset=offset, size=size, seed=seed, name=name
+    )
+    kind = _dtype_of(dtype, out)
+    if out is None:
+        out = np.empty(part.size, dtype=kind)
+    address, strides = kernel.array_memory("draw", out, part.size, kind)
+    kernel.write(address, None if out.flags.c_contiguous else strides, part, kind)
+    return out
 
 
 def _by_law(factory: Callable[..., AbstractLaw]) -> _Drawn:
@@ -87,7 +116,10 @@ def _by_law(factory: Callable[..., AbstractLaw]) -> _Drawn:
         name: str,
         in_axes: Sequence[int] | None = None,
         out_axes: Sequence[int] | None = None,
-        dtype: npt.DTypeLike = "float32",
+        dtype: npt.DTypeLike | None = None,
+        offset: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
+        out: Array | None = None,
         **options: Any,
     ) -> Array:
         return weight(
@@ -98,6 +130,9 @@ def _by_law(factory: Callable[..., AbstractLaw]) -> _Drawn:
             in_axes=in_axes,
             out_axes=out_axes,
             dtype=dtype,
+            offset=offset,
+            size=size,
+            out=out,
         )
 
     drawn.__name__ = drawn.__qualname__ = factory.__name__
@@ -108,20 +143,45 @@ def _by_law(factory: Callable[..., AbstractLaw]) -> _Drawn:
     return drawn
 
 
-normal = _by_law(laws.normal)
-uniform = _by_law(laws.uniform)
-truncated_normal = _by_law(laws.truncated_normal)
-zeros = _by_law(laws.zeros)
-ones = _by_law(laws.ones)
+delta_orthogonal = _by_law(laws.delta_orthogonal)
+dirac = _by_law(laws.dirac)
 glorot_normal = _by_law(laws.glorot_normal)
 glorot_uniform = _by_law(laws.glorot_uniform)
+hadamard_orthogonal = _by_law(laws.hadamard_orthogonal)
 he_normal = _by_law(laws.he_normal)
 he_uniform = _by_law(laws.he_uniform)
+hippo_legs_input = _by_law(laws.hippo_legs_input)
+hippo_legs_state = _by_law(laws.hippo_legs_state)
+identity = _by_law(laws.identity)
+kan_normal = _by_law(laws.kan_normal)
 lecun_normal = _by_law(laws.lecun_normal)
 lecun_uniform = _by_law(laws.lecun_uniform)
-variance_scaling = _by_law(laws.variance_scaling)
-orthogonal = _by_law(laws.orthogonal)
+log_time_steps = _by_law(laws.log_time_steps)
+log_uniform = _by_law(laws.log_uniform)
+mamba2_decay = _by_law(laws.mamba2_decay)
+mirrored_delta_orthogonal = _by_law(laws.mirrored_delta_orthogonal)
 mirrored_orthogonal = _by_law(laws.mirrored_orthogonal)
+mup_output_normal = _by_law(laws.mup_output_normal)
+normal = _by_law(laws.normal)
+ones = _by_law(laws.ones)
+orthogonal = _by_law(laws.orthogonal)
+residual_normal = _by_law(laws.residual_normal)
+s4d_inv = _by_law(laws.s4d_inv)
+s4d_lin = _by_law(laws.s4d_lin)
+s4d_real = _by_law(laws.s4d_real)
+siren_first = _by_law(laws.siren_first)
+siren_hidden = _by_law(laws.siren_hidden)
+small_normal = _by_law(laws.small_normal)
+softplus_time_steps = _by_law(laws.softplus_time_steps)
+sparse = _by_law(laws.sparse)
+tiled_identity = _by_law(laws.tiled_identity)
+torch_uniform = _by_law(laws.torch_uniform)
+truncated_normal = _by_law(laws.truncated_normal)
+uniform = _by_law(laws.uniform)
+unit_rows = _by_law(laws.unit_rows)
+variance_scaling = _by_law(laws.variance_scaling)
+wang_normal = _by_law(laws.wang_normal)
+zeros = _by_law(laws.zeros)
 
 
 def l1_regularised_loss(
@@ -251,11 +311,25 @@ def l2_prox(weight: Array, *, strength: float, step: float) -> Array:
     return L2(strength).prox(weight, step=step)
 
 
-def _dtype_name(dtype: npt.DTypeLike) -> str:
+def _axes(inward: Sequence[int] | None, outward: Sequence[int] | None) -> Axes:
+    """The axes as tuples, which laws can be kept by."""
+    return Axes(*(None if axes is None else tuple(axes) for axes in (inward, outward)))
+
+
+def _dtype_of(dtype: npt.DTypeLike | None, out: Array | None) -> str:
+    """The name of a dtype that can be drawn: float32, unless one is asked for or `out` has another."""
     try:
-        return np.dtype(dtype).name
+        asked = None if dtype is None else np.dtype(dtype).name
     except TypeError:
-        return str(dtype)  # the law says what it can draw
+        asked = str(dtype)  # the check says what can be drawn
+    held = getattr(getattr(out, "dtype", None), "name", None)
+    need_dtype(asked or held or "float32")
+    if asked and held and asked != held:
+        raise DomainError(
+            f"draw: dtype must be that of out, or be left out; got dtype={asked!r}, "
+            f"out.dtype={held!r}. Leave it out."
+        )
+    return asked or held or "float32"
 
 
 def _squared_error(target: Array, prediction: Array) -> float:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import pondera
+from pondera.cli.plan import plan
 from pondera.core.errors import DomainError, MissingFramework, ShapeError, missing
 
 app = typer.Typer(
@@ -120,6 +121,9 @@ def study(
         "workers": workers,
     }
     _guarded(lambda: _study(settings, out, as_json=as_json), debug=debug, out=out)
+
+
+app.command()(plan)
 
 
 def run() -> None:

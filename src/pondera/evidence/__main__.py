@@ -1,36 +1,31 @@
-"""`python -m pondera.evidence` measures the tables of docs/printed-wrong.md and prints them as Markdown."""
+"""`python -m pondera.evidence [table …]` measures tables of the documentation and prints them as Markdown.
+
+Without a name those of docs/printed-wrong.md, with `bounds` those of docs/bounds.md (half a minute each on one
+core), else the ones that are named.
+"""
 
 from __future__ import annotations
 
-from pondera.evidence.printed import FORMULAS, penalty_on_predictions, printed_formulas
+import sys
+
+from pondera.core.errors import DomainError
+from pondera.evidence.tables import TABLES, chosen
 
 
-def main() -> None:
-    """Print both tables; a minute on one core."""
-    print("| as printed | mean | std | accuracy, 3 layers | 10 layers | what it is |")
-    print("|---|---|---|---|---|---|")
-    for name, cost in printed_formulas().items():
-        formula = FORMULAS[name]
-        reached = [
-            "diverged" if score != score else f"{score:.1%}" for score in (cost.shallow, cost.deep)
-        ]
-        print(
-            f"| {formula.text} | {cost.mean:+.3f} | {cost.std:.3f} | {reached[0]} | {reached[1]} "
-            f"| {formula.where} |"
-        )
-    print("\n| penalty | weights that are 0 | Σ\\|w\\| | mean \\|ŷ\\| | training error |")
-    print("|---|---|---|---|---|")
-    names = {
-        "none": "none",
-        "weights": "0.2·Σ\\|w\\|",
-        "predictions": "0.2·mean \\|ŷ\\|",
-    }
-    for where, found in penalty_on_predictions().items():
-        print(
-            f"| {names[where]} | {found.zeros} of 10 | {found.weights:.3f} "
-            f"| {found.predictions:.3f} | {found.error:.3f} |"
-        )
+def main(names: list[str]) -> int:
+    """Print the tables, a line as soon as it is known; 2 if one is unknown."""
+    try:
+        several = chosen(names)
+    except DomainError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 2
+    for place, name in enumerate(several):
+        if place:
+            print()
+        for line in TABLES[name]():
+            print(line, flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

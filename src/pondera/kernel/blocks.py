@@ -80,6 +80,30 @@ def block(
     return Walk(start, 0, sizes, hops, steps)
 
 
+def overlaps(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether two elements of a view share memory, so that a fill would write one of them twice.
+
+    Args:
+        sizes: elements along each axis.
+        strides: from one to the next in memory, in any unit.
+    """
+    if 0 in sizes:
+        return False
+    reach = 0  # how far apart the elements of the axes so far lie at most
+    for stride, size in sorted((abs(step), n) for step, n in zip(strides, sizes, strict=True)):
+        if size > 1 and stride <= reach:
+            break
+        reach += stride * (size - 1)
+    else:
+        return False
+    if sum(abs(step) * (n - 1) for step, n in zip(strides, sizes, strict=True)) + 1 < prod(sizes):
+        return True  # fewer places than elements
+    places = np.zeros((1,), dtype=np.int64)  # rare: interleaved axes, so look at each element
+    for step, size in zip(strides, sizes, strict=True):
+        places = (places[:, None] + step * np.arange(size)).reshape(-1)
+    return np.unique(places).size < places.size
+
+
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     """From one element to the next along each axis, the last running fastest."""
     return tuple(accumulate(reversed(shape[1:]), int.__mul__, initial=1))[::-1] if shape else ()

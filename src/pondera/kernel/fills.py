@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,49 +12,15 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from pondera.core import draw as meaning
-from pondera.core.bits import ELEMENTS, name_hash, stream_key, words
-from pondera.core.errors import DomainError, ShapeError
+from pondera.core.bits import ELEMENTS, words
 from pondera.core.recipes import Recipe
-from pondera.kernel import blocks, library, pool
+from pondera.kernel import blocks, library, pool, records
 from pondera.kernel.blocks import Walk
 from pondera.kernel.info import notice
+from pondera.kernel.memory import Memory, memory_of, stored
 
-Memory = int | npt.NDArray[Any]
-
-_KINDS: Final = ("constant", "symmetric", "interval", "normal", "truncated")
-_FORMATS: Final = ("float32", "bfloat16", "float16", "float64")
 _COMPLEX: Final = {"complex64": "float32", "complex128": "float64"}
 _COVERED: Final = 4096  # elements: to draw so many costs NumPy about as much as to begin a draw
-
-
-class _Recipe(ctypes.Structure):
-    """`pondera_recipe` of csrc/pondera.h."""
-
-    _fields_ = (
-        ("key", ctypes.c_uint32 * 2),
-        ("name", ctypes.c_uint32 * 2),
-        ("floor", ctypes.c_uint32),
-        ("span", ctypes.c_uint32),
-        ("lower", ctypes.c_int32),
-        ("upper", ctypes.c_int32),
-        ("shift", ctypes.c_int32),
-        ("offset", ctypes.c_int32),
-        ("kind", ctypes.c_int32),
-        ("format", ctypes.c_int32),
-        ("unit", ctypes.c_double),
-    )
-
-
-class _Block(ctypes.Structure):
-    """`pondera_block` of csrc/pondera.h."""
-
-    _fields_ = (
-        ("start", ctypes.c_uint64),
-        ("axes", ctypes.c_int64),
-        ("size", ctypes.c_uint64 * blocks.MOST_AXES),
-        ("hop", ctypes.c_uint64 * blocks.MOST_AXES),
-        ("stride", ctypes.c_int64 * blocks.MOST_AXES),
-    )
 
 
 def draw(
@@ -99,7 +64,7 @@ def fill(
             another shape.
     """
     _need_place(start, count, seed, name)
-    address, strides = _memory("fill", out, (count,), (stride,), dtype)
+    address, strides = memory_of("fill", out, (count,), (stride,), dtype)
     notice(count)
     _fill(address, blocks.line(start, count, *strides), recipe, seed, name, dtype)
 
@@ -140,7 +105,7 @@ def fill_block(
     """
     _need_place(0, math.prod(shape), seed, name)
     default = blocks.row_major(size) if strides is None else tuple(strides)
-    address, steps = _memory("fill_block", out, tuple(size), default, dtype)
+    address, steps = memory_of("fill_block", out, tuple(size), default, dtype)
     walk = blocks.block(shape, offset, size, steps)
     notice(walk.elements)
     _fill(address, walk, recipe, seed, name, dtype)
@@ -154,52 +119,32 @@ def to_bfloat16(x: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
 
 
 def _fill(address: int, walk: Walk, recipe: Recipe, seed: int, name: str, dtype: str) -> None:
-    whole = dtype in _COMPLEX and (recipe.offset or recipe.kind in ("constant", "interval"))
+    uncentred = recipe.offset or recipe.kind in ("constant", "interval")
     if walk.elements == 0:
         return
-    if library.running().level == "numpy" or whole:
-        out = blocks.memory(address, walk, _stored(dtype))
+    if library.running().level == "numpy" or (dtype in _COMPLEX and uncentred):
+        out = blocks.memory(address, walk, stored(dtype))
         _by_meaning(out, walk, recipe, seed=seed, name=name, dtype=dtype)
     elif dtype in _COMPLEX:  # two real draws, interleaved: see core.draw.draw
         real = _COMPLEX[dtype]
-        part = replace(recipe, unit=recipe.unit * math.sqrt(0.5))
+        part = records.recipe(replace(recipe, unit=recipe.unit * math.sqrt(0.5)), real)
         twice = walk._replace(strides=tuple(2 * s for s in walk.strides))
-        _compiled(address, twice, part, seed, name_hash(name), real)
+        _compiled(address, twice, records.stream(seed, name) + part, real)
         beside = address + np.dtype(real).itemsize
-        _compiled(beside, twice, part, seed, name_hash(name, tag="imag"), real)
+        _compiled(beside, twice, records.stream(seed, name, "imag") + part, real)
     else:
-        _compiled(address, walk, recipe, seed, name_hash(name), dtype)
+        made = records.stream(seed, name) + records.recipe(recipe, dtype)
+        _compiled(address, walk, made, dtype)
 
 
-def _compiled(address: int, walk: Walk, recipe: Recipe, seed: int, hashed: int, dtype: str) -> None:
-    function = library.running().function("draw")
-    made = ctypes.byref(_as_c(recipe, seed, hashed, dtype))
-    width = np.dtype(_stored(dtype)).itemsize
+def _compiled(address: int, walk: Walk, made: bytes, dtype: str) -> None:
+    function = library.running().draw
+    width = np.dtype(stored(dtype)).itemsize
 
     def work(part: Walk) -> None:
-        axes = len(part.sizes)
-        block = _Block(part.start, axes)
-        block.size[:axes], block.hop[:axes] = part.sizes, part.hops
-        block.stride[:axes] = part.strides
-        function(address + part.place * width, ctypes.byref(block), made)
+        function(address + part.place * width, records.walk(part), made)
 
     pool.each(work, blocks.parts(walk, pool.chunk_size(walk.elements)))
-
-
-def _as_c(recipe: Recipe, seed: int, hashed: int, dtype: str) -> _Recipe:
-    return _Recipe(
-        stream_key(seed),
-        (hashed & 0xFFFFFFFF, hashed >> 32),
-        recipe.floor % 2**32,
-        recipe.span,
-        recipe.lower,
-        recipe.upper,
-        recipe.shift,
-        recipe.offset,
-        _KINDS.index(recipe.kind),
-        _FORMATS.index(dtype),
-        recipe.unit,
-    )
 
 
 def _by_meaning(out: npt.NDArray[Any], walk: Walk, recipe: Recipe, **stream: Any) -> None:
@@ -219,46 +164,10 @@ def _by_meaning(out: npt.NDArray[Any], walk: Walk, recipe: Recipe, **stream: Any
     out[...] = as_strided(drawn, walk.sizes, [hop * drawn.itemsize for hop in walk.hops])
 
 
-def _memory(
-    where: str, out: Memory, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str
-) -> tuple[int, tuple[int, ...]]:
-    """(address, strides in elements) of checked memory."""
-    kind = np.dtype(_stored(dtype))
-    if isinstance(out, int) and out > 0:
-        return out, strides
-    if not isinstance(out, np.ndarray):
-        raise DomainError(
-            f"{where}: out must be an array or a positive address; got {type(out).__name__} {out!r}. "
-            "Pass array, or tensor.data_ptr()."
-        )
-    if out.shape != shape:
-        raise ShapeError(
-            f"{where}: out must have the shape that is drawn; got out.shape={out.shape}, "
-            f"drawn={shape}. Pass such an array, or a view of one."
-        )
-    fits = out.dtype == kind and out.flags.writeable and out.flags.aligned
-    if not fits or any(step % kind.itemsize for step in out.strides):
-        raise DomainError(
-            f"{where}: out must be writable, aligned and hold {dtype} (as {kind.name}); got "
-            f"dtype={out.dtype}, strides={out.strides}, writeable={out.flags.writeable}. "
-            "Pass such an array."
-        )
-    return out.ctypes.data, tuple(step // kind.itemsize for step in out.strides)
-
-
-def _stored(dtype: str) -> str:
-    """The NumPy dtype that holds it."""
-    if dtype == "bfloat16":
-        return "uint16"
-    meaning.need_dtype(dtype)
-    return dtype
-
-
 def _need_place(start: int, count: int, seed: int, name: str) -> None:
     """Core's own complaints, before memory is touched."""
     if 0 <= start and 0 <= count and start + count <= ELEMENTS:
-        name_hash(name)
-        stream_key(seed)
+        records.stream(seed, name)
     else:
         for drawn in (min(count, 0), count):  # core looks at the start first
             words(start, drawn, seed=seed, name=name)

@@ -10,7 +10,7 @@ import ctypes
 import os
 import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,7 +20,7 @@ Level = Literal["numpy", "plain", "avx2", "avx512"]
 
 VARIABLE: Final = "PONDERA_KERNEL"
 LEVELS: Final[tuple[Level, ...]] = ("numpy", "plain", "avx2", "avx512")  # the widest last
-_ABI: Final = 1  # PONDERA_ABI of csrc/pondera.h
+_ABI: Final = 2  # PONDERA_ABI of csrc/pondera.h
 _SUFFIX: Final = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 PLACE: Final = Path(__file__).with_name(f"_pondera_kernel{_SUFFIX}")
 
@@ -40,6 +40,11 @@ class Kernel:
     why: str
     library: ctypes.CDLL | None = None
     forced: bool = False
+
+    @cached_property
+    def draw(self) -> Any:
+        """The library's function of the draws, which small fills look up often."""
+        return self.function("draw")
 
     def function(self, name: str) -> Any:
         """A function of the library at this level."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import struct
 from typing import Final, NamedTuple
 
 from pondera.core.errors import DomainError
@@ -53,26 +54,22 @@ class Prox(NamedTuple):
 NONE: Final = Prox()
 
 
-class Piece(ctypes.Structure):
-    """`pondera_piece` of csrc/pondera.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("weight", "grad", "first", "second", "peak")),
-        ("rows", ctypes.c_uint64),
-        ("columns", ctypes.c_uint64),
-        ("norm", ctypes.c_double),
-    )
+# `pondera_piece` of csrc/pondera.h: five addresses, rows, columns, norm. Packed, a step has hundreds of them.
+PIECE: Final = struct.Struct("5P2Qd")
 
 
 class AdamRule(ctypes.Structure):
     """`pondera_adam` of csrc/pondera.h."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_float)
-        for name in (
-            *("rest1", "beta2", "rest2", "lr", "step_size", "root", "eps"),
-            *("sign", "decay", "keep", "grad_scale", "l1", "twice_l2"),
-        )
+    _fields_ = (
+        *(
+            (name, ctypes.c_float)
+            for name in (
+                *("rest1", "beta2", "rest2", "lr", "step_size", "root", "eps"),
+                *("sign", "decay", "keep", "grad_scale", "l1", "twice_l2"),
+            )
+        ),
+        ("young", ctypes.c_int32),
     )
 
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from pondera.core.errors import MissingFramework
-from pondera.kernel import library, pool
-from pondera.kernel.rules import NONE, Piece, Prox, Tensors, adam_rule, sgd_rule
+from pondera.kernel import library, pool, team
+from pondera.kernel.rules import NONE, PIECE, Prox, Tensors, adam_rule, sgd_rule
 
 
 def available() -> bool:
@@ -33,6 +33,7 @@ def adam_step(
     decoupled: bool = True,
     maximize: bool = False,
     prox: Prox = NONE,
+    young: bool = False,
     grad_scale: float | None = None,
     found_inf: bool = False,
 ) -> None:
@@ -48,6 +49,7 @@ def adam_step(
         decoupled: AdamW's decay; False adds it to the gradient.
         maximize: step up the gradient.
         prox: penalties; their metric is lr / (√(v / (1 − beta2^count)) + eps).
+        young: whether a weight that never had a gradient, its `second` (`peak`) being 0, has the step lr there.
         grad_scale: gradients are divided by it first, in place, as GradScaler expects.
         found_inf: touch nothing; the caller then takes its step counter back.
 
@@ -62,6 +64,7 @@ def adam_step(
     rule.decay = 0.0 if decoupled else weight_decay
     rule.keep = 1 - lr * weight_decay if decoupled else 1.0
     rule.grad_scale = 1.0 if grad_scale is None else grad_scale
+    rule.young = young
     _run("adam_step", tensors, rule, prox)
 
 
@@ -73,6 +76,7 @@ def adam_prox(
     beta2: float = 0.999,
     eps: float = 1e-8,
     prox: Prox,
+    young: bool = False,
 ) -> None:
     """The prox alone, in Adam's metric, after a step that some other code took.
 
@@ -83,11 +87,14 @@ def adam_prox(
         beta2: decay of its mean squared gradient.
         eps: added to its root.
         prox: penalties.
+        young: as in `adam_step`.
 
     Raises:
         As `adam_step`.
     """
-    _run("adam_prox", tensors, adam_rule(count, lr, (0.0, beta2), eps, prox), prox)
+    rule = adam_rule(count, lr, (0.0, beta2), eps, prox)
+    rule.young = young
+    _run("adam_prox", tensors, rule, prox)
 
 
 def sgd_step(
@@ -155,23 +162,33 @@ def _run(name: str, tensors: Sequence[Tensors], rule: ctypes.Structure, prox: Pr
             "Step by the framework and take the penalty's prox."
         )
     function = library.running().function(name)
-    pieces = _cut(tensors, prox)
-    table = (Piece * len(pieces))(*pieces)
-    size, address = ctypes.sizeof(Piece), ctypes.addressof(table)
-    made = ctypes.byref(rule)
+    pieces, sizes = _cut(tensors, prox)
+    table = ctypes.create_string_buffer(b"".join(pieces))
+    address, made, size = ctypes.addressof(table), ctypes.byref(rule), sum(sizes)
+    threads = team.size() if size > pool.SMALLEST else min(1, team.size())
+    if threads > 1:
+        _need_memory(name, team.step(function, address, len(pieces), made))
+        return
+    if threads == 1:  # the framework's threads are set to one, or would cost more than they save
+        _need_memory(name, function(address, len(pieces), made))
+        return
 
     def work(bounds: tuple[int, int]) -> None:
         first, end = bounds
-        if not function(address + first * size, end - first, made):
-            raise MemoryError(f"kernel: {name} found no memory for one row")
+        _need_memory(name, function(address + first * PIECE.size, end - first, made))
 
-    pool.each(work, _bundles([piece.rows * piece.columns for piece in pieces]))
+    pool.each(work, _bundles(sizes))
 
 
-def _cut(tensors: Sequence[Tensors], prox: Prox) -> list[Piece]:
-    """Pieces of at most one chunk, each of whole rows where rows are groups."""
+def _need_memory(name: str, found: bool) -> None:
+    if not found:
+        raise MemoryError(f"kernel: {name} found no memory for one row")
+
+
+def _cut(tensors: Sequence[Tensors], prox: Prox) -> tuple[list[bytes], list[int]]:
+    """Pieces of at most one chunk, each of whole rows where rows are groups; and how many weights each has."""
     most = pool.chunk_size(sum(t.rows * t.columns for t in tensors))
-    pieces: list[Piece] = []
+    pieces, sizes = list[bytes](), list[int]()
     for t in tensors:
         rows, columns, norm = t.rows * t.columns, 1, 0.0
         if prox.group:
@@ -179,10 +196,11 @@ def _cut(tensors: Sequence[Tensors], prox: Prox) -> list[Piece]:
             norm = prox.group * (math.sqrt(columns) if prox.size_weighted else 1.0)
         step = max(1, most // max(1, columns))
         for row in range(0, rows, step):
-            at = 4 * row * columns
+            at, taken = 4 * row * columns, min(step, rows - row)
             places = [address and address + at for address in t[:5]]
-            pieces.append(Piece(*places, min(step, rows - row), columns, norm))
-    return pieces
+            pieces.append(PIECE.pack(*places, taken, columns, norm))
+            sizes.append(taken * columns)
+    return pieces, sizes
 
 
 def _bundles(sizes: Sequence[int]) -> list[tuple[int, int]]:

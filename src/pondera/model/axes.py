@@ -126,12 +126,17 @@ def sliced(dim: Dim, start: int, size: int, step: int = 1) -> Dim:
 
 
 def selected(dims: Dims, place: int, index: int) -> Dims:
-    """Dimensions behind the choice of one index: what was chosen is kept with a neighbour."""
+    """Dimensions behind the choice of one index: what was chosen is kept with the rest of its axis."""
     chosen = sliced(dims[place], index, 1)
     rest = [*dims[:place], *dims[place + 1 :]]
-    if rest:
-        at = min(place, len(rest) - 1)
-        rest[at] = (*chosen, *rest[at]) if place <= at else (*rest[at], *chosen)
+    if not rest:
+        return ()
+    axes = {id(factor.axis) for factor in chosen}
+    near = min(place, len(rest) - 1)
+    order = sorted(range(len(rest)), key=lambda k: abs(k - near))
+    own = (k for k in order if any(id(factor.axis) in axes for factor in rest[k]))
+    at = next(own, near)
+    rest[at] = (*chosen, *rest[at]) if place <= at else (*rest[at], *chosen)
     return tuple(rest)
 
 

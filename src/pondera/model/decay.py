@@ -28,9 +28,9 @@ WHY: Final[Mapping[Kind, str]] = {
     "embedding": "a table: a decay per step shrinks the rows of rare entries most",
     "frozen": "not trained",
     "norm": "a normalisation's own parameter: its neutral value is 1 or 0",
-    "scale": "a scale, gate or temperature, or a tensor of one axis",
+    "scale": "a scale, gate or temperature: no sum runs over it",
     "state space": "rates and time steps of a state-space layer: a decay changes its memory",
-    "token": "a learned token or position: a row that is added, not multiplied",
+    "token": "a learned token or position: an input, not a weight on one",
     "weight": "a weight that is summed over",
 }
 _STATE_SPACE: Final = re.compile(
@@ -38,12 +38,16 @@ _STATE_SPACE: Final = re.compile(
 )
 _TOKENS: Final = re.compile(
     r"(cls|class|mask|dist|register|query|pos|position|rel_pos|relative_position).*"
-    r"(token|embed|embedding|embeddings|bias_table|tokens|emb)$|^pos_embed|position_embedding",
+    r"(token|embed|embedding|embeddings|bias_table|tokens|emb)$|^pos_embed|position_embedding"
+    r"|^(latents?|prompts?|queries|registers|slots)$",
 )
+_BIASES: Final = re.compile(r"(^|_)bias(es)?(_|\d|$)")
 _SCALES: Final = re.compile(
     r"^(gamma|gammas|beta|scale|scales|alpha|temperature|logit_scale|logit_bias|layer_scale.*|lambda.*"
-    r"|gate|skip_scale|weight_g|original0)$"
+    r"|gate|skip_scale|weight_g)$"
 )
+_DENSE: Final = re.compile("weight|original")  # though it have but one axis longer than 1
+_LENGTHS: Final = "original0"  # of a weight-normed layer; others keep matrices there
 
 
 @dataclass(frozen=True)
@@ -112,11 +116,18 @@ def kind_of(leaf: str, shape: tuple[int, ...], owner: Kind | None) -> Kind:
         return "state space"
     if _TOKENS.search(leaf):
         return "token"
-    if "bias" in leaf and len(shape) <= 2 and not leaf.endswith("_table"):
+    if _BIASES.search(leaf):
         return "bias"
+    return "scale" if _is_scale(leaf, shape) else "weight"
+
+
+def _is_scale(leaf: str, shape: tuple[int, ...]) -> bool:
+    """By its name; or it has one axis, others being there for broadcasting alone."""
     if _SCALES.match(leaf) or len(shape) <= 1:
-        return "scale"
-    return "weight"
+        return True
+    long = sum(size > 1 for size in shape)
+    spread = leaf == _LENGTHS or (len(shape) >= 3 and not _DENSE.search(leaf))
+    return long <= 1 and spread  # (n, 1) may be a dense layer's, and a convolution's is a "weight"
 
 
 def decided(
@@ -125,16 +136,31 @@ def decided(
     kind: Kind,
     *,
     embeddings: bool,
-    decay: Sequence[str],
-    keep: Sequence[str],
+    decay: Sequence[str] | str,
+    keep: Sequence[str] | str,
     named_by_model: bool,
+    also: Sequence[str] = (),
 ) -> DecayRow:
-    """The row of one parameter: patterns first, then the model's own word, then its kind."""
+    """The row of one parameter: patterns first, then the model's own word, then its kind.
+
+    Args:
+        name: the one shown.
+        shape: its shape.
+        kind: what it is.
+        embeddings: whether embedding tables decay.
+        decay: patterns that decay.
+        keep: patterns that do not; they win.
+        named_by_model: whether the model asks for no decay.
+        also: its other names, for patterns.
+
+    Returns:
+        The row.
+    """
     if kind == "frozen":
         return DecayRow(name, shape, kind, False, WHY[kind])
     for patterns, decayed in ((keep, False), (decay, True)):
-        for pattern in patterns:
-            if fnmatch.fnmatchcase(name, pattern):
+        for pattern in several(patterns):
+            if any(fnmatch.fnmatchcase(known, pattern) for known in (name, *also)):
                 option = "decay" if decayed else "keep"
                 return DecayRow(name, shape, kind, decayed, f"matches {option}={pattern!r}")
     if named_by_model:
@@ -143,13 +169,18 @@ def decided(
     return DecayRow(name, shape, kind, decayed, WHY[kind])
 
 
-def need_matches(names: Sequence[str], **patterns: Sequence[str]) -> None:
+def several(patterns: Sequence[str] | str) -> Sequence[str]:
+    """Patterns as a sequence; one alone is one, not its letters."""
+    return (patterns,) if isinstance(patterns, str) else patterns
+
+
+def need_matches(names: Sequence[str], **patterns: Sequence[str] | str) -> None:
     """Every pattern matches a name.
 
     Raises:
         DomainError: one matches nothing.
     """
-    for option, several in patterns.items():
-        for pattern in several:
-            if not fnmatch.filter(names, pattern):
+    for option, given in patterns.items():
+        for pattern in several(given):
+            if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
                 raise unknown("decay_groups", f"{option} pattern", pattern, names)

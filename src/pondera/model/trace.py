@@ -139,6 +139,7 @@ class Graph:
         ties: a parameter's further names → the name it goes by.
         integers: names of parameters that hold no floating-point numbers.
         answered: where the pass depended on the numbers themselves and was given answers.
+        further: passes that went another way, where parameters were seen that this one did not use.
     """
 
     values: tuple[Value, ...]
@@ -150,6 +151,13 @@ class Graph:
     ties: Mapping[str, str] = field(default_factory=dict[str, str])
     integers: frozenset[str] = frozenset()
     answered: tuple[str, ...] = ()
+    further: tuple[Graph, ...] = ()
+
+    @property
+    def used(self) -> set[str]:
+        """Names of the parameters that some operation reads."""
+        reads = {number for operation in self.operations for number in operation.inputs}
+        return {name for number in reads for name in self.values[number].parameters}
 
     def maker(self, value: int) -> Operation | None:
         """The operation that made a value."""

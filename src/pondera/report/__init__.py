@@ -1,4 +1,4 @@
-"""What a study found: tables for the terminal, pictures, and one HTML page that needs nothing else.
+"""What a study found, and how bounds stand: tables for the terminal, pictures, HTML pages of one file.
 
 A name is imported when it is first used: the terminal needs rich alone, the charts altair and
 vl-convert, the page Jinja too.
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pondera.report.figures import save_charts as save_charts
     from pondera.report.page import write_page as write_page
     from pondera.report.race import race_chart as race_chart
+    from pondera.report.standing_charts import standing_chart as standing_chart
+    from pondera.report.standing_html import standing_page as standing_page
+    from pondera.report.standing_html import write_standing as write_standing
+    from pondera.report.standing_terminal import standing_table as standing_table
     from pondera.report.terminal import answer_panel as answer_panel
     from pondera.report.terminal import bounds_table as bounds_table
     from pondera.report.terminal import look_table as look_table
@@ -42,8 +46,12 @@ _HOMES = {
     "save_charts": ("figures", "study"),
     "signal_chart": ("charts", "study"),
     "spread_chart": ("charts", "study"),
+    "standing_chart": ("standing_charts", "study"),
+    "standing_page": ("standing_html", "study"),
+    "standing_table": ("standing_terminal", "cli"),
     "strengths_chart": ("bound_charts", "study"),
     "write_page": ("page", "study"),
+    "write_standing": ("standing_html", "study"),
     "zeros_chart": ("bound_charts", "study"),
 }
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import torch
 
+from pondera import kernel
 from pondera.core import laws
-from pondera.core.errors import DomainError, ShapeError
 from pondera.core.laws.base import AbstractLaw, Axes
+from pondera.torch import placed
 
-_NUMPY_DTYPES: Final = {
-    torch.float16: "float16",
-    torch.bfloat16: "float32",  # drawn in float32, then rounded once to nearest even by copy_
-    torch.float32: "float32",
-    torch.float64: "float64",
-    torch.complex64: "complex64",
-    torch.complex128: "complex128",
-}
 LAYOUT: Final = Axes((1,), (0,))
 
 
@@ -35,6 +29,8 @@ class _Filling(Protocol):
         name: str,
         in_axes: Sequence[int] | None = None,
         out_axes: Sequence[int] | None = None,
+        shape: Sequence[int] | None = None,
+        offset: Sequence[int] | None = None,
         **options: Any,
     ) -> torch.Tensor: ...
 
@@ -51,6 +47,8 @@ class _Making(Protocol):
         name: str,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
+        offset: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
         **options: Any,
     ) -> torch.Tensor: ...
 
@@ -64,63 +62,126 @@ def fill_(
     name: str,
     in_axes: Sequence[int] | None = None,
     out_axes: Sequence[int] | None = None,
+    shape: Sequence[int] | None = None,
+    offset: Sequence[int] | None = None,
 ) -> torch.Tensor:
-    """Fill a tensor in place by a law.
+    """Fill a tensor in place by a law, or with the slice that it holds of a larger one.
 
     No global generator is read or moved: the numbers depend on (seed, name, shape, law, dtype) alone.
 
     Args:
         tensor: floating point or complex, any shape, strides and device; a parameter may require grad.
+            One on the meta device is left alone, with a warning.
         law: from `pondera.laws`, such as `laws.he_normal()`.
         seed: 64-bit seed.
         name: the parameter's name; equal names with one seed give equal tensors.
         in_axes: axes summed over, default (1,) as in PyTorch's layers.
         out_axes: axes produced, default (0,).
+        shape: of the whole tensor of which this one is the slice from `offset` on; default its own.
+            The law's fans are those of the whole.
+        offset: first index of the slice along each axis, default 0.
 
     Returns:
         The tensor.
 
     Raises:
-        DomainError: dtype that cannot hold a draw, a tensor without memory (meta) or one that overlaps
-            itself, seed or name out of range. ShapeError: the shape has no fans for this law. The tensor
-            is then untouched.
+        DomainError: dtype that cannot hold a draw, a tensor that overlaps itself, seed or name out of
+            range. ShapeError: the shape has no fans for this law, or the slice does not lie in it. The
+            tensor is then untouched.
+
+    Limits:
+        A slice costs what it holds. Laws that tie all elements together (orthogonal ones) make the whole.
     """
-    _need_fillable(tensor, name)
-    axes = LAYOUT if in_axes is None and out_axes is None else Axes(in_axes, out_axes)
-    drawn = law.draw(
-        tuple(tensor.shape), axes, seed=seed, name=name, dtype=_NUMPY_DTYPES[tensor.dtype]
-    )
-    with torch.no_grad():
-        tensor.copy_(torch.from_numpy(drawn))  # pyright: ignore[reportUnknownMemberType]
+    return filled(tensor, law, seed, name, in_axes, out_axes, shape, offset)
+
+
+def elementwise(
+    tensor: torch.Tensor,
+    law: AbstractLaw,
+    seed: int,
+    name: str,
+    in_axes: Sequence[int] | None = None,
+    out_axes: Sequence[int] | None = None,
+) -> bool:
+    """Whether `fill_`, of the same arguments, draws straight into the tensor and finds no fault there.
+
+    Args:
+        tensor: as of `fill_`.
+        law: as of `fill_`.
+        seed: as of `fill_`.
+        name: as of `fill_`.
+        in_axes: as of `fill_`.
+        out_axes: as of `fill_`.
+
+    Raises:
+        DomainError, ShapeError: what `fill_` would raise.
+    """
+    weight = _weight(tensor, law, seed, name, in_axes, out_axes, None, None)
+    return kernel.checked(weight, placed.DTYPES[tensor.dtype]).recipe is not None
+
+
+def filled(
+    tensor: torch.Tensor,
+    law: AbstractLaw,
+    seed: int,
+    name: str,
+    in_axes: Sequence[int] | None = None,
+    out_axes: Sequence[int] | None = None,
+    shape: Sequence[int] | None = None,
+    offset: Sequence[int] | None = None,
+) -> torch.Tensor:
+    """`fill_`, with its arguments by place.
+
+    Args:
+        tensor: as of `fill_`.
+        law: as of `fill_`.
+        seed: as of `fill_`.
+        name: as of `fill_`.
+        in_axes: as of `fill_`.
+        out_axes: as of `fill_`.
+        shape: as of `fill_`.
+        offset: as of `fill_`.
+
+    Raises:
+        DomainError, ShapeError: as `fill_`.
+    """
+    if shape is None and offset is None:
+        axes = LAYOUT if in_axes is None and out_axes is None else _axes(in_axes, out_axes)
+        if placed.fill_small(tensor, law, axes, seed, name):
+            return tensor
+    weight = _weight(tensor, law, seed, name, in_axes, out_axes, shape, offset)
+    placed.fill(tensor, weight)
     return tensor
 
 
-def _need_fillable(tensor: torch.Tensor, name: str) -> None:
-    if not isinstance(tensor, torch.Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise DomainError(
-            f"fill_: needs a torch.Tensor; got {type(tensor).__name__}. Pass a tensor."
-        )
-    if tensor.dtype not in _NUMPY_DTYPES:
-        raise DomainError(
-            f"fill_: {name!r} needs a floating point or complex dtype of at least 16 bits; got "
-            f"dtype={tensor.dtype}. Draw in float32 and convert."
-        )
-    if tensor.is_meta:
-        raise DomainError(
-            f"fill_: {name!r} lies on the meta device and has no memory to fill. "
-            "Call module.to_empty(device=…) first."
-        )
-    if any(
-        step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)
-    ):
-        raise DomainError(
-            f"fill_: {name!r} overlaps itself (an expanded tensor); got strides {tensor.stride()}. "
-            "Fill tensor.clone(), or the tensor it was expanded from."
-        )
+def _weight(
+    tensor: torch.Tensor,
+    law: AbstractLaw,
+    seed: int,
+    name: str,
+    in_axes: Sequence[int] | None,
+    out_axes: Sequence[int] | None,
+    shape: Sequence[int] | None,
+    offset: Sequence[int] | None,
+) -> kernel.Weight:
+    """What is to be drawn into a tensor that can be filled."""
+    placed.need_fillable(tensor, name)
+    axes = LAYOUT if in_axes is None and out_axes is None else _axes(in_axes, out_axes)
+    own = tuple(tensor.shape)
+    if shape is None and offset is None:
+        return kernel.Weight(law, axes, own, None, own, seed, name)
+    logical = own if shape is None else shape
+    return kernel.weight_of(law, axes, shape=logical, offset=offset, size=own, seed=seed, name=name)
+
+
+def _axes(inward: Sequence[int] | None, outward: Sequence[int] | None) -> Axes:
+    """The axes as tuples, which laws can be kept by."""
+    return Axes(*(None if axes is None else tuple(axes) for axes in (inward, outward)))
 
 
 def _in_place(factory: Callable[..., AbstractLaw]) -> _Filling:
     """`fill_` by one law, with the law's own options beside the draw's."""
+    kept = lru_cache(maxsize=256, typed=True)(factory)
 
     def filling(
         tensor: torch.Tensor,
@@ -130,10 +191,15 @@ def _in_place(factory: Callable[..., AbstractLaw]) -> _Filling:
         name: str,
         in_axes: Sequence[int] | None = None,
         out_axes: Sequence[int] | None = None,
+        shape: Sequence[int] | None = None,
+        offset: Sequence[int] | None = None,
         **options: Any,
     ) -> torch.Tensor:
-        law = factory(**options)
-        return fill_(tensor, law, seed=seed, name=name, in_axes=in_axes, out_axes=out_axes)
+        try:
+            law = kept(**options)
+        except TypeError:  # an option that cannot be kept, or none of the law's
+            law = factory(**options)
+        return filled(tensor, law, seed, name, in_axes, out_axes, shape, offset)
 
     filling.__name__ = filling.__qualname__ = f"{factory.__name__}_"
     filling.__doc__ = (
@@ -154,36 +220,64 @@ def _new(filling: _Filling) -> _Making:
         name: str,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
+        offset: Sequence[int] | None = None,
+        size: Sequence[int] | None = None,
         **options: Any,
     ) -> torch.Tensor:
-        try:
-            empty = torch.empty(tuple(shape), dtype=dtype, device=device)
-        except (TypeError, RuntimeError) as fault:
-            raise ShapeError(
-                f"draw: a shape is a sequence of integers of at least 0; got shape={shape!r} "
-                f"({fault}). Pass a tuple, such as (256, 128)."
-            ) from None
-        return filling(empty, seed=seed, name=name, **options)
+        part = kernel.weight_of(
+            laws.zeros(), LAYOUT, shape=shape, offset=offset, size=size, seed=seed, name=name
+        )
+        empty = torch.empty(part.size, dtype=dtype, device=device)
+        sliced = {} if part.offset is None else {"shape": part.shape, "offset": part.offset}
+        return filling(empty, seed=seed, name=name, **sliced, **options)
 
     making.__name__ = making.__qualname__ = getattr(filling, "__name__", "").rstrip("_")
-    making.__doc__ = f"A new tensor of `shape`, filled.\n\n{filling.__doc__}"
+    making.__doc__ = (
+        "A new tensor of `shape`, or the slice [offset, offset + size) of it, filled.\n\n"
+        f"{filling.__doc__}"
+    )
     return making
 
 
-normal_ = _in_place(laws.normal)
-uniform_ = _in_place(laws.uniform)
-truncated_normal_ = _in_place(laws.truncated_normal)
-zeros_ = _in_place(laws.zeros)
-ones_ = _in_place(laws.ones)
+delta_orthogonal_ = _in_place(laws.delta_orthogonal)
+dirac_ = _in_place(laws.dirac)
 glorot_normal_ = _in_place(laws.glorot_normal)
 glorot_uniform_ = _in_place(laws.glorot_uniform)
+hadamard_orthogonal_ = _in_place(laws.hadamard_orthogonal)
 he_normal_ = _in_place(laws.he_normal)
 he_uniform_ = _in_place(laws.he_uniform)
+hippo_legs_input_ = _in_place(laws.hippo_legs_input)
+hippo_legs_state_ = _in_place(laws.hippo_legs_state)
+identity_ = _in_place(laws.identity)
+kan_normal_ = _in_place(laws.kan_normal)
 lecun_normal_ = _in_place(laws.lecun_normal)
 lecun_uniform_ = _in_place(laws.lecun_uniform)
-variance_scaling_ = _in_place(laws.variance_scaling)
-orthogonal_ = _in_place(laws.orthogonal)
+log_time_steps_ = _in_place(laws.log_time_steps)
+log_uniform_ = _in_place(laws.log_uniform)
+mamba2_decay_ = _in_place(laws.mamba2_decay)
+mirrored_delta_orthogonal_ = _in_place(laws.mirrored_delta_orthogonal)
 mirrored_orthogonal_ = _in_place(laws.mirrored_orthogonal)
+mup_output_normal_ = _in_place(laws.mup_output_normal)
+normal_ = _in_place(laws.normal)
+ones_ = _in_place(laws.ones)
+orthogonal_ = _in_place(laws.orthogonal)
+residual_normal_ = _in_place(laws.residual_normal)
+s4d_inv_ = _in_place(laws.s4d_inv)
+s4d_lin_ = _in_place(laws.s4d_lin)
+s4d_real_ = _in_place(laws.s4d_real)
+siren_first_ = _in_place(laws.siren_first)
+siren_hidden_ = _in_place(laws.siren_hidden)
+small_normal_ = _in_place(laws.small_normal)
+softplus_time_steps_ = _in_place(laws.softplus_time_steps)
+sparse_ = _in_place(laws.sparse)
+tiled_identity_ = _in_place(laws.tiled_identity)
+torch_uniform_ = _in_place(laws.torch_uniform)
+truncated_normal_ = _in_place(laws.truncated_normal)
+uniform_ = _in_place(laws.uniform)
+unit_rows_ = _in_place(laws.unit_rows)
+variance_scaling_ = _in_place(laws.variance_scaling)
+wang_normal_ = _in_place(laws.wang_normal)
+zeros_ = _in_place(laws.zeros)
 
 normal = _new(normal_)
 uniform = _new(uniform_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,10 +12,11 @@ from torch import nn
 from pondera.core import gains
 from pondera.core.errors import DomainError, ShapeError, placed
 from pondera.core.gains import Direction
+from pondera.core.laws.base import AbstractLaw
 from pondera.model.assign import rows_for
 from pondera.model.graph import Network
 from pondera.model.rows import Row
-from pondera.torch.fill import fill_
+from pondera.torch.fill import elementwise, filled
 from pondera.torch.keep import evaluating, seeded
 from pondera.torch.observe import observe
 
@@ -98,22 +100,34 @@ def network_of(model: nn.Module, example: Any) -> Network:
 
 
 def fill(model: nn.Module, rows: Sequence[Row], *, seed: int) -> None:
-    """Draw every row's law into its parameter; on an error the model is as before."""
+    """Draw every row's law into its parameter; on an error the model is as before.
+
+    What an element's law and place decide is checked, then drawn straight into the parameter; only what
+    ties a whole matrix together is made beside it first.
+    """
     parameters = dict(model.named_parameters())
-    drawn = dict[str, torch.Tensor]()
+    ready = list[Callable[[], Any]]()
     for row in rows:
         if row.law is None:
             continue
-        parameter = parameters[row.name]
         try:
-            fresh = torch.empty(tuple(parameter.shape), dtype=parameter.dtype)
-            axes = {"in_axes": row.in_axes, "out_axes": row.out_axes}
-            drawn[row.name] = fill_(fresh, row.law, seed=seed, name=row.name, **axes)
+            ready.append(_prepared(parameters[row.name], row, row.law, seed))
         except (DomainError, ShapeError) as fact:
             raise placed(f"{row.name} (torch, shape={row.shape})", fact) from None
     with torch.no_grad():
-        for name, tensor in drawn.items():
-            parameters[name].copy_(tensor)
+        for write in ready:
+            write()
+
+
+def _prepared(
+    parameter: torch.Tensor, row: Row, law: AbstractLaw, seed: int
+) -> Callable[[], torch.Tensor]:
+    """What fills the parameter and can no longer fail."""
+    seeded, axes = (seed, row.name), (row.in_axes, row.out_axes)
+    if elementwise(parameter, law, *seeded, *axes):
+        return partial(filled, parameter, law, *seeded, *axes)
+    beside = torch.empty(tuple(parameter.shape), dtype=parameter.dtype)
+    return partial(parameter.copy_, filled(beside, law, *seeded, *axes))
 
 
 def first_line(fault: BaseException) -> str:

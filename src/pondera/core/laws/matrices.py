@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite, sqrt
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from pondera.core.errors import DomainError
 from pondera.core.laws.base import STORED, AbstractMatrix, Axes, Shape, matrix_shape
-from pondera.core.orthogonal import Block, mirrored_matrix, mirrored_shape, orthogonal_matrix
+from pondera.core.orthogonal import (
+    NUMPY,
+    Block,
+    Means,
+    Precision,
+    mirrored_matrix,
+    mirrored_shape,
+    orthogonal_matrix,
+)
 
 
 @dataclass(frozen=True)
@@ -22,28 +30,58 @@ class Orthogonal(AbstractMatrix):
     def std(self, shape: Shape, axes: Axes = STORED, /) -> float:
         return self.gain / sqrt(max(matrix_shape(shape, axes)))
 
-    def matrix(self, rows: int, columns: int, *, seed: int, name: str) -> npt.NDArray[np.float64]:
-        return self.gain * orthogonal_matrix(rows, columns, seed=seed, name=name)
+    def matrix(
+        self,
+        rows: int,
+        columns: int,
+        *,
+        seed: int,
+        name: str,
+        dtype: Precision = "float64",
+        means: Means = NUMPY,
+    ) -> npt.NDArray[Any]:
+        return orthogonal_matrix(
+            rows, columns, seed=seed, name=name, gain=self.gain, dtype=dtype, means=means
+        )
 
 
 @dataclass(frozen=True)
 class MirroredOrthogonal(AbstractMatrix):
     """Mirrored blocks of an orthogonal matrix, times a gain."""
 
-    block: Block
+    position: Block
     gain: float
 
     def std(self, shape: Shape, axes: Axes = STORED, /) -> float:
-        high, wide = mirrored_shape(*matrix_shape(shape, axes), block=self.block)
+        high, wide = mirrored_shape(*matrix_shape(shape, axes), block=self.position)
         return self.gain * sqrt(max(1.0, high / wide) / max(high, wide))
 
-    def matrix(self, rows: int, columns: int, *, seed: int, name: str) -> npt.NDArray[np.float64]:
-        return self.gain * mirrored_matrix(rows, columns, block=self.block, seed=seed, name=name)
+    def matrix(
+        self,
+        rows: int,
+        columns: int,
+        *,
+        seed: int,
+        name: str,
+        dtype: Precision = "float64",
+        means: Means = NUMPY,
+    ) -> npt.NDArray[Any]:
+        return mirrored_matrix(
+            rows,
+            columns,
+            block=self.position,
+            seed=seed,
+            name=name,
+            gain=self.gain,
+            dtype=dtype,
+            means=means,
+        )
 
 
 def orthogonal(*, gain: float = 1.0) -> Orthogonal:
     """The orthogonal law: all singular values equal the gain.
 
+    Semi-orthogonal where the matrix is not square: its rows, or its columns, are orthonormal.
     A product of such matrices neither stretches nor squashes any direction, which normal weights do
     exponentially in depth.
 
@@ -109,7 +147,7 @@ def mirrored_orthogonal(*, block: Block = "hidden", gain: float = 1.0) -> Mirror
     """
     mirrored_shape(2, 2, block=block)
     return MirroredOrthogonal(
-        "mirrored_orthogonal", block=block, gain=_positive("mirrored_orthogonal", gain)
+        "mirrored_orthogonal", position=block, gain=_positive("mirrored_orthogonal", gain)
     )
 
 

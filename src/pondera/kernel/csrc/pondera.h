@@ -1,6 +1,6 @@
 /* What Python hands over, and the functions that every instruction set offers.
  *
- * Field order and types are repeated in fills.py and steps.py; whoever changes one changes all,
+ * Field order and types are repeated in records.py, products.py and steps.py; whoever changes one changes all,
  * and PONDERA_ABI here and in library.py with them.
  */
 #ifndef PONDERA_H
@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define PONDERA_ABI 1
+#define PONDERA_ABI 2
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -53,6 +53,16 @@ typedef struct {
 /* C0, slope and curvature of each piece of the normal quantile: 30 + 21 + 13 bits. */
 extern const uint64_t pondera_quantile[];
 
+/* ---- products: core/orthogonal.py is the meaning ---- */
+
+/* c -= a b, float32; strides in elements, b and c run along their rows. */
+typedef struct {
+    float *c;
+    const float *a, *b;
+    uint64_t rows, depth, columns; /* c: rows x columns, a: rows x depth, b: depth x columns */
+    int64_t c_down, a_down, a_along, b_down;
+} pondera_product;
+
 /* ---- steps: core/penalties is the meaning of the penalties, torch's fused kernels of the rest ---- */
 
 /* A float32 tensor, or some rows of one, and what the optimizer keeps for it; contiguous. */
@@ -73,6 +83,7 @@ typedef struct {
     float decay, keep;   /* coupled decay; 1 - lr * decoupled decay */
     float grad_scale;    /* gradients are divided by it first, in place */
     float l1, twice_l2;
+    int32_t young; /* a weight whose second is still 0 has the step lr, not lr / eps */
 } pondera_adam;
 
 typedef struct {

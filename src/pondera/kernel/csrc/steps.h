@@ -45,6 +45,7 @@ INLINE void adam_block(float *restrict weight, const float *restrict grad, float
     const pondera_adam o = *rule;
     const int forgets = o.rest1 >= 0.5f;
     const float blend = forgets ? o.rest1 - 1.0f : o.rest1;
+    const float still = o.young ? o.lr : o.lr / o.eps; /* step of a weight without any gradient so far */
     for (uint64_t i = 0; i < count; i++) {
         float z = weight[i], m = 0.0f, v = second[i];
         if (moves) {
@@ -59,6 +60,7 @@ INLINE void adam_block(float *restrict weight, const float *restrict grad, float
         }
         float denominator = sqrtf(v) / o.root + o.eps;
         float step = o.lr / denominator; /* of an average gradient: without 1 / (1 - beta1^t) */
+        step = v == 0.0f ? still : step;
         if (moves) z = z * o.keep - o.step_size * m / denominator;
         z = soft(z, step * o.l1);
         if (elastic) z = z / (1.0f + step * o.twice_l2);

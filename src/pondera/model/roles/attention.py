@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from pondera.model.axes import Extent, extents, rooted
-from pondera.model.roles.uses import Use, is_attention, origin_of
+from pondera.model.roles.uses import Use, is_attention, logits_of, origin_of
 from pondera.model.roles.walks import Walks
 from pondera.model.trace import Operation
 
@@ -38,9 +38,13 @@ def attention_of(walks: Walks, owners: dict[int, Use]) -> Attention:
     """Queries, keys and values of every attention in the graph, fused or written out."""
     found = Attention()
     for operation in walks.graph.operations:
+        seen = dict[str, dict[Operand, list[Extent]]]()
         for operand, number in _operands(walks, operation, found.logits):
-            for use, extent in _sources(walks, owners, number):
-                found.operands.setdefault((use.name, operand), []).append(extent)
+            for use, parts in _sources(walks, owners, number):
+                seen.setdefault(use.name, {})[operand] = parts
+        for name, parts in seen.items():
+            for operand, extent in _blocks(parts).items():
+                found.operands.setdefault((name, operand), []).append(extent)
     return found
 
 
@@ -54,7 +58,7 @@ def _operands(walks: Walks, operation: Operation, logits: set[int]) -> list[tupl
     softmax = walks.graph.maker(origin_of(walks, operation.inputs[0]))
     if softmax is None:
         return []
-    product = _logits(walks, softmax.inputs[0])
+    product = logits_of(walks, softmax)
     if product is None:
         return []
     logits.add(product.outputs[0])
@@ -62,33 +66,10 @@ def _operands(walks: Walks, operation: Operation, logits: set[int]) -> list[tupl
     return [("query", product.inputs[-2]), ("key", product.inputs[-1]), ("value", other)]
 
 
-def _logits(walks: Walks, number: int) -> Operation | None:
-    """The product of queries and keys behind masks, biases and factors."""
-    for _ in range(16):
-        base = origin_of(walks, number)
-        maker = walks.graph.maker(base)
-        if maker is None:
-            return None
-        live = walks.live(maker)
-        if maker.kind == "contract" and len(live) == 2:
-            return maker
-        if maker.kind not in ("combine", "move", "view") or not live:
-            return None
-        number = _most_made(walks, live)
-    return None
-
-
-def _most_made(walks: Walks, live: list[int]) -> int:
-    """Of several summands the one that is not a mask: that a product of two live values made."""
-    for number in live:
-        maker = walks.graph.maker(origin_of(walks, number))
-        if maker is not None and maker.kind == "contract":
-            return number
-    return live[0]
-
-
-def _sources(walks: Walks, owners: dict[int, Use], number: int) -> list[tuple[Use, Extent]]:
-    """The weights that an operand is made of, each with the block of its out axis."""
+def _sources(
+    walks: Walks, owners: dict[int, Use], number: int
+) -> list[tuple[Use, list[Extent]]]:
+    """The weights that an operand is made of, each with the parts of its out axis that lead to it."""
     seen = defaultdict[str, list[Extent]](list)
     uses = dict[str, Use]()
     stops = set(owners)
@@ -103,19 +84,26 @@ def _sources(walks: Walks, owners: dict[int, Use], number: int) -> list[tuple[Us
         for extent in map(rooted, extents(walks.value(each).dims)):
             if extent.axis.owner:
                 seen[extent.axis.owner].append(extent)
-    return [
-        (use, block)
-        for name, use in uses.items()
-        if use.in_axes and (block := _block(seen[name], use)) is not None
-    ]
+    found = list[tuple[Use, list[Extent]]]()
+    for name, use in uses.items():
+        mine = [e for e in seen[name] if e.axis.place in use.out_axes and e.size > 1]
+        if use.in_axes and mine:
+            found.append((use, mine))
+    return found
 
 
-def _block(extents_seen: list[Extent], use: Use) -> Extent | None:
-    """The largest part that is not the whole: what was split off first; the whole if nothing was."""
-    mine = [e for e in extents_seen if e.axis.place in use.out_axes and e.size > 1]
-    whole = [e for e in mine if e.size == e.axis.size]
-    parts = [e for e in mine if e.size < e.axis.size]
-    if not parts:
-        return whole[0] if whole else None
-    largest = max(e.size for e in parts)
-    return next(e for e in parts if e.size == largest)
+def _blocks(parts: dict[Operand, list[Extent]]) -> dict[Operand, Extent]:
+    """Per operand the largest part that is its own; the whole where none is."""
+    counts = Counter(key for extents_seen in parts.values() for key in {*map(_key, extents_seen)})
+    found = dict[Operand, Extent]()
+    for operand, extents_seen in parts.items():
+        if len(parts) == 1:
+            return {operand: max(extents_seen, key=lambda e: e.size)}
+        own = [e for e in extents_seen if e.size < e.axis.size and counts[_key(e)] == 1]
+        shared = [e for e in extents_seen if e.size == e.axis.size]
+        found[operand] = max(own or shared or extents_seen, key=lambda e: e.size)
+    return found
+
+
+def _key(extent: Extent) -> tuple[int, int, int]:
+    return id(extent.axis), extent.start, extent.size

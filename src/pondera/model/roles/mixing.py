@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
+from typing import Final
 
 from pondera.model.axes import Extent, extents, rooted
 from pondera.model.roles.streams import Streams
-from pondera.model.roles.uses import Use, is_norm, origin_of
+from pondera.model.roles.uses import Use, beneath, is_modulated, is_norm, mixes, origin_of
 from pondera.model.roles.walks import Walks
 from pondera.model.sites import Feed, Follow, Role
 from pondera.model.trace import Operation
+
+
+_CHOICES: Final = frozenset("argmax sort topk".split())
+_SQUASHED: Final = frozenset("exp hardsigmoid sigmoid softplus tanh log_sigmoid_forward".split())
 
 
 @dataclass
@@ -65,10 +71,14 @@ def mixing_of(
         if feed.source == "weight" and feed.weight:
             target = "activation" if feed.activation else "weight"
             found.follow(feed.weight, Follow(target, feed.label, feed.activation))
-    _adapters(walks, uses, owners, found)
     written = {use.name for addition in streams.additions for use in addition.writers}
-    _heads(walks, owners, written, found)
-    _branches(uses, feeds, written, found)
+    _heads(walks, owners, written, found, feeds)
+    ended = {
+        use.operation.number: beneath(walks, use.entering, owners, streams.sums)
+        for use in uses
+        if use.name in written
+    }
+    _branches(uses, feeds, ended, found)
     return found
 
 
@@ -85,15 +95,22 @@ def _gates(walks: Walks, owners: dict[int, Use], operation: Operation, found: Mi
         return
     pair = [walks.expression(n) for n in live]
     made = [_use_at(walks, owners, n) for n in live]
+    for use, expression, other in zip(made, pair, live[::-1], strict=True):
+        if use is not None and use.in_axes and expression.function and mixes(walks, other):
+            found.role(use.name, "gate", "multiplied with what attention mixed")
+            found.follow(use.name, Follow("gate", expression.label, expression.function))
     if any(use is None or not use.in_axes for use in made) or pair[0].base == pair[1].base:
         return
     active = [e.function is not None and not e.affine for e in pair]
+    within = [walks.reaches(one.base, other.base) for one, other in (pair, pair[::-1])]
     for expression, use, gate in zip(pair, made, active, strict=True):
         if use is None or not any(active):
             continue
         if any("softplus" in each.label for each in pair):
             continue  # the step of a state-space layer
         role: Role = "gate" if gate else "up"
+        if role == "up" and any(within):
+            continue  # its own output gates it
         found.follow(use.name, Follow("gate", expression.label, expression.function))
         block = _block(walks, expression.base, use)
         if block is not None:
@@ -110,6 +127,11 @@ def _block(walks: Walks, number: int, use: Use) -> Extent | None:
 
 
 def _normalised(walks: Walks, owners: dict[int, Use], operation: Operation, found: Mixing) -> None:
+    live = walks.live(operation)
+    if operation.kind == "combine" and is_modulated(walks, operation, live):
+        use = _use_at(walks, owners, min(live, key=lambda n: prod(walks.value(n).shape)))
+        if use is not None:
+            found.follow(use.name, Follow("norm", "modulation"))
     if operation.kind == "normalise" or is_norm(walks, operation):
         use = _use_at(walks, owners, operation.inputs[0])
         if use is not None:
@@ -122,18 +144,57 @@ def _routers(walks: Walks, owners: dict[int, Use], operation: Operation, found: 
         use = _use_at(walks, owners, operation.inputs[0])
         if use is not None and walks.expression(operation.inputs[0]).function is None:
             found.follow(use.name, Follow("softmax"))
-    if operation.label not in ("topk", "sort"):
+            if use.in_axes and _over_features(walks, operation, use) and _weighs(walks, operation):
+                found.role(use.name, "router", "the softmax of its outputs weighs other outputs")
+    if operation.label not in _CHOICES or not _chooses(walks, operation):
         return
     for number in walks.back(
-        operation.inputs[0], stop=lambda made: bool(set(made.outputs) & set(owners))
+        operation.inputs[0], stop=lambda made: made.product is not None or made.kind == "recurrent"
     ):
         if number in owners and owners[number].in_axes:
             found.role(owners[number].name, "router", "the largest of its outputs are chosen")
             found.follow(owners[number].name, Follow("softmax"))
 
 
-def _heads(walks: Walks, owners: dict[int, Use], written: set[str], found: Mixing) -> None:
+def _over_features(walks: Walks, softmax: Operation, use: Use) -> bool:
+    """Whether a softmax runs over what a weight makes, not over places."""
+    dims = walks.value(softmax.inputs[0]).dims
+    over = [e for e in map(rooted, extents(dims[k] for k in softmax.over)) if e.size > 1]
+    return bool(over) and all(e.axis.owner == use.name for e in over)
+
+
+def _weighs(walks: Walks, operation: Operation) -> bool:
+    """Whether what comes out is multiplied with live values, and not returned."""
+    left, seen = list(operation.outputs), set[int]()
+    while left and len(seen) < 64:
+        number = left.pop(0)
+        seen.add(number)
+        for reader in walks.readers.get(number, []):
+            two = len(walks.live(reader)) > 1
+            if two and (reader.label == "mul" or reader.kind == "contract"):
+                return True
+            if reader.kind in ("view", "pointwise", "move", "combine"):
+                left += [n for n in reader.outputs if n not in seen]
+    return False
+
+
+def _chooses(walks: Walks, operation: Operation) -> bool:
+    """Whether what is chosen decides on something: it is read again and not merely returned."""
+    return operation.label != "argmax" or bool(walks.readers.get(operation.outputs[0]))
+
+
+def _heads(
+    walks: Walks,
+    owners: dict[int, Use],
+    written: set[str],
+    found: Mixing,
+    feeds: Mapping[int, Feed],
+) -> None:
     """Weights whose output the model returns."""
+
+    def attended(use: Use) -> bool:
+        return feeds[use.operation.number].source == "attention"
+
     returned = walks.graph.outputs
     for number in returned:
         if any(n != number and walks.reaches(number, n) for n in returned):
@@ -145,7 +206,8 @@ def _heads(walks: Walks, owners: dict[int, Use], written: set[str], found: Mixin
         use = owners.get(origin_of(walks, expression.base))
         if use is None or not use.in_axes or use.name in written or _feeds(walks, owners, use):
             continue
-        if expression.function is None or expression.affine:
+        squashed = expression.label.rpartition(", ")[2] in _SQUASHED
+        if (expression.function is None or expression.affine or squashed) and not attended(use):
             found.follow(use.name, Follow("output"))
             found.role(use.name, "head", "the model returns its output")
 
@@ -159,38 +221,18 @@ def _feeds(walks: Walks, owners: dict[int, Use], use: Use) -> bool:
     )
 
 
-def _adapters(walks: Walks, uses: list[Use], owners: dict[int, Use], found: Mixing) -> None:
-    """A narrow pair of weights beside a wide one, with the same input and the sum of both as output."""
-    entering = {origin_of(walks, use.entering): use for use in uses}
-    for operation in walks.graph.operations:
-        live = walks.live(operation)
-        if operation.kind != "combine" or operation.label != "add" or len(live) != 2:
-            continue
-        pair = [_use_at(walks, owners, n) for n in live]
-        for up, wide in (pair, pair[::-1]):
-            if up is None or wide is None or up.name == wide.name:
-                continue
-            down = owners.get(origin_of(walks, up.entering))
-            if down is None or (
-                walks.expression(up.entering).function is not None
-                and not walks.expression(up.entering).affine
-            ):
-                continue
-            if origin_of(walks, down.entering) != origin_of(walks, wide.entering):
-                continue
-            if down.fan_out < min(down.fan_in, up.fan_out) and entering:
-                found.roles[down.name] = ("adapter down", f"the narrow way in beside {wide.name}")
-                found.roles[up.name] = ("adapter up", f"the narrow way out beside {wide.name}")
-
-
-def _branches(uses: list[Use], feeds: Mapping[int, Feed], written: set[str], found: Mixing) -> None:
-    """The last weight of an MLP branch is its down, the one that feeds it its up."""
+def _branches(
+    uses: list[Use], feeds: Mapping[int, Feed], ended: Mapping[int, Feed], found: Mixing
+) -> None:
+    """The last weight of an MLP branch is its down, the one that feeds it its up; also past a norm."""
     for use in uses:
-        feed, writes = feeds[use.operation.number], use.name in written
-        if use.operation.kind != "contract":
+        feed = ended.get(use.operation.number)
+        if use.operation.kind != "contract" or feed is None:
             continue
-        if feed.source == "gated" and writes:
+        if feed.source == "attention":
+            found.role(use.name, "attention out", "fed by what attention mixed")
+        elif feed.source == "gated":
             found.role(use.name, "down", "fed by gated values, written to the stream")
-        elif writes and feed.source == "weight" and feed.activation is not None:
+        elif feed.source == "weight" and feed.activation is not None:
             found.role(use.name, "down", f"fed by {feed.label}, written to the stream")
             found.role(feed.weight, "up", f"widens what {use.name} brings back")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from pondera.model.axes import Extent
+from pondera.model.axes import Extent, extents, rooted
 from pondera.model.roles.attention import Operand
 from pondera.model.roles.mixing import Mixing
+from pondera.model.roles.small import Small
 from pondera.model.roles.uses import Use
+from pondera.model.roles.walks import Walks
 from pondera.model.sites import Feed, Part, Role, Site
 
 
@@ -41,8 +44,61 @@ def parts_of(
     return (_whole(plain, use, role),), f"{role} weight"
 
 
+def part_of(
+    role: Role, shape: tuple[int, ...], fan_in: int | None = None, fan_out: int | None = None
+) -> Part:
+    """A parameter as one part."""
+    return Part(role, (0,) * len(shape), shape, fan_in, fan_out)
+
+
 def _whole(plain: Site, use: Use, role: Role, label: str = "") -> Part:
-    return Part(role, (0,) * len(plain.shape), plain.shape, use.fan_in, use.fan_out, label)
+    return replace(part_of(role, plain.shape, use.fan_in, use.fan_out), label=label)
+
+
+def sliced_parts(
+    walks: Walks, plain: Site, uses: list[Use], small: Small | None
+) -> tuple[Part, ...]:
+    """One part per slice of a parameter of which slices are used as weights; none if it is used whole.
+
+    Args:
+        walks: the graph.
+        plain: the parameter's site, so far.
+        uses: its uses.
+        small: what it is besides a weight, such as a bias; of what the uses leave.
+    """
+    found = dict[int, Part]()
+    for use in uses:
+        dims = walks.value(use.operation.inputs[use.product.weight]).dims
+        mine = [e for e in map(rooted, extents(dims)) if e.axis.owner == plain.name]
+        cut = [e for e in mine if e.size < e.axis.size]
+        if len(cut) != 1 or not cut[0].whole:
+            return ()
+        found.setdefault(cut[0].start, _cut_part(plain, use, cut[0], mine))
+    axis = next((k for part in found.values() for k, n in enumerate(part.shape) if n < plain.shape[k]), 0)
+    return _filled(plain, axis, found, small)
+
+
+def _cut_part(plain: Site, use: Use, cut: Extent, mine: list[Extent]) -> Part:
+    part = _part(plain, use, "dense", cut)
+    return replace(part, fan_out=use.fan_out, label="")
+
+
+def _filled(
+    plain: Site, axis: int, found: dict[int, Part], small: Small | None
+) -> tuple[Part, ...]:
+    """The parts in order, with what lies between them; none if they overlap."""
+    parts, at = list[Part](), 0
+    for start in [*sorted(found), plain.shape[axis] if plain.shape else 0]:
+        if start < at:
+            return ()
+        if start > at:
+            shape = tuple(start - at if k == axis else n for k, n in enumerate(plain.shape))
+            offset = tuple(at if k == axis else 0 for k in range(len(plain.shape)))
+            parts.append(Part(small.role if small else "other", offset, shape))
+        if start in found:
+            parts.append(found[start])
+            at = start + found[start].shape[axis]
+    return tuple(parts) if len(parts) > 1 else ()
 
 
 def _blocks(

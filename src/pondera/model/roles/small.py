@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from pondera.model.axes import extents, rooted
 from pondera.model.roles.uses import Use, is_norm, origin_of
 from pondera.model.roles.walks import Walks
 from pondera.model.sites import Role
@@ -23,12 +24,14 @@ class Small:
         why: how it is known.
         neutral: the value at which it does nothing, None where there is none.
         beside: the value that it meets; -1 where there is none.
+        operation: number of the operation that reads it.
     """
 
     role: Role
     why: str
     neutral: float | None = None
     beside: int = -1
+    operation: int = -1
 
 
 def smalls_of(
@@ -44,16 +47,19 @@ def smalls_of(
     """
     found = dict[str, Small]()
     for operation in walks.graph.operations:
-        skipped = {operation.inputs[operation.product.weight]} if operation.product else set[int]()
+        product = operation.product
+        skipped = {operation.inputs[product.weight]} if product else set[int]()
         for number in walks.tuned(operation):
-            if number in skipped or not (walks.live(operation) or operation.kind == "normalise"):
+            met = walks.live(operation) or operation.kind == "normalise"
+            flows = any(walks.value(n).live for n in operation.outputs)
+            if number in skipped or not (met or flows):
                 continue
             small = _small(walks, owners, operation, number, logits)
             for name in sorted(walks.value(number).parameters):
                 if small.role == "scale" and name in branches:
                     small = Small("layer scale", "multiplies a branch of the stream", small.neutral)
                 if name not in found or found[name].role in ("other", "scale"):
-                    found[name] = small
+                    found[name] = replace(small, operation=operation.number)
     return found
 
 
@@ -69,14 +75,24 @@ def steps_of(walks: Walks, owners: dict[int, Use], states: set[str]) -> dict[str
     for operation in walks.graph.operations:
         tuned = [n for n in walks.tuned(operation) if walks.value(n).parameters & states]
         for number in walks.live(operation) if tuned else []:
-            expression = walks.expression(number)
+            whole = _whole(walks, number)
+            expression = walks.expression(whole)
             if "softplus" not in expression.label:
                 continue
             use = owners.get(origin_of(walks, expression.base))
             if use is not None and walks.expression(expression.base).base == use.output:
                 found[use.name] = "time step weight"
-            found |= dict.fromkeys(_added_between(walks, number, expression.base), "time step")
+            found |= dict.fromkeys(_added_between(walks, whole, expression.base), "time step")
     return found
+
+
+def _whole(walks: Walks, number: int) -> int:
+    """A value of which this one is a part, such as one step of a sequence."""
+    maker = walks.graph.maker(walks.expression(number).base)
+    while maker is not None and maker.kind == "view":
+        number = maker.inputs[0]
+        maker = walks.graph.maker(walks.expression(number).base)
+    return number
 
 
 def _added_between(walks: Walks, number: int, base: int) -> list[str]:
@@ -102,6 +118,8 @@ def _small(
 ) -> Small:
     if operation.slots and operation.kind == "normalise":
         return _of_norm(walks, operation, number)
+    if operation.product is not None and number == operation.inputs[operation.product.entering]:
+        return Small("token", "goes in like an input")
     if operation.product is not None:
         return Small("bias", "added to a weight's output", 0.0)
     if operation.kind == "recurrent":
@@ -124,7 +142,7 @@ def _of_norm(walks: Walks, operation: Operation, number: int) -> Small:
     if slot == "scale":
         neutral = _neutral(walks, number, 1.0)
         return Small("norm scale", f"multiplies what is normalised{_offset(neutral)}", neutral)
-    return Small("other", "of a normalisation")
+    return Small("token", "goes in like an input") if slot == "entering" else Small("other", slot)
 
 
 def _offset(neutral: float | None) -> str:
@@ -144,8 +162,12 @@ def _met(
         return _added(walks, owners, number, live, logits)
     if "prelu" in operation.label:
         return Small("scale", "the slope of an activation", None, live)
-    if operation.label in ("mul", "div", "pow", "where"):
-        return _multiplied(walks, number, live)
+    if operation.label in ("where", "masked_fill", "copy"):
+        return Small("token", "stands in for some of the inputs", None, live)
+    if operation.label in ("mul", "div", "pow"):
+        return _multiplied(walks, operation, number, live)
+    if operation.label in ("maximum", "minimum", "clamp", "threshold", "sigmoid", "gt", "lt", "ge", "le"):
+        return Small("scale", f"a threshold ({operation.label})", None, live)
     return Small("other", f"used by {operation.label}", None, live)
 
 
@@ -158,22 +180,24 @@ def _added(walks: Walks, owners: dict[int, Use], number: int, live: int, logits:
         return Small(
             "norm shift", "added behind a normalisation", _neutral(walks, number, 0.0), live
         )
-    if _spreads(walks, number):
+    if _spreads(walks, number, live):
         return Small("position", "added by place", 0.0, live)
     if walks.expression(live).base in owners or base in owners:
         return Small("bias", "added to a weight's output", 0.0, live)
     return Small("bias", "added", 0.0, live)
 
 
-def _spreads(walks: Walks, number: int) -> bool:
-    """Whether a value differs along more than one dimension, as a table of positions does."""
-    value = walks.value(number)
-    made = walks.graph.maker(number)
-    table = made is not None and any(
-        walks.graph.operations[m].kind == "lookup" for m in _makers(walks, number)
-    )
-    shape = [n for n in value.shape if n > 1]
-    return table or (len(shape) > 1 and prod(shape) > max(shape))
+def _spreads(walks: Walks, number: int, live: int) -> bool:
+    """Whether a value differs by place, as a table of positions does, not by a weight's outputs alone."""
+    if any(walks.graph.operations[m].kind == "lookup" for m in _makers(walks, number)):
+        return True
+    value, other = walks.value(number), walks.value(live)
+    missing = len(other.shape) - len(value.shape)
+    wide = [k for k, n in enumerate(value.shape) if n > 1]
+    if len(wide) < 2 or missing < 0:
+        return len(wide) > 1
+    rows = [map(rooted, extents([other.dims[k + missing]])) for k in wide]
+    return not all(any(e.axis.owner for e in row) for row in rows)
 
 
 def _makers(walks: Walks, number: int) -> list[int]:
@@ -186,14 +210,22 @@ def _makers(walks: Walks, number: int) -> list[int]:
     return found
 
 
-def _multiplied(walks: Walks, number: int, live: int) -> Small:
+def _multiplied(walks: Walks, operation: Operation, number: int, live: int) -> Small:
     maker = walks.graph.maker(origin_of(walks, live))
     neutral = _neutral(walks, number, 1.0)
-    if maker is not None and (maker.kind == "normalise" or is_norm(walks, maker)):
+    normed = maker is not None and (maker.kind == "normalise" or is_norm(walks, maker))
+    single = prod(walks.value(number).shape) == 1 and walks.graph.maker(number) is not None
+    if (normed and not (single and neutral == 0.0)) or _normed_next(walks, operation):
         return Small(
             "norm scale", f"multiplies what is normalised{_offset(neutral)}", neutral, live
         )
     return Small("scale", "multiplies", neutral, live)
+
+
+def _normed_next(walks: Walks, operation: Operation) -> bool:
+    """Whether a product is divided next by a statistic of what was multiplied."""
+    readers = walks.readers.get(operation.outputs[0], [])
+    return bool(readers) and all(is_norm(walks, reader) for reader in readers)
 
 
 def _neutral(walks: Walks, number: int, wanted: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from pondera.model.roles.uses import Use, origin_of
@@ -19,6 +20,7 @@ class Addition:
         branch: the value that is added.
         writers: uses of the weights whose outputs it is.
         scales: names of the parameters that multiply the branch on its way.
+        norms: numbers of the normalisations between the writers and the stream.
     """
 
     operation: Operation
@@ -26,6 +28,7 @@ class Addition:
     branch: int
     writers: tuple[Use, ...]
     scales: tuple[str, ...] = ()
+    norms: tuple[int, ...] = ()
 
 
 @dataclass
@@ -46,21 +49,31 @@ class Streams:
         return {addition.operation.number for addition in self.additions}
 
 
-def streams_of(walks: Walks, owners: dict[int, Use]) -> Streams:
-    """Every addition of a branch to the value that it was made of."""
+def streams_of(walks: Walks, owners: dict[int, Use], skips: Set[str] = frozenset()) -> Streams:
+    """Every addition of a branch to the value that it was made of.
+
+    Args:
+        walks: the graph.
+        owners: value → the use that made it.
+        skips: names of the parameters that multiply a way past a state-space layer: no streams.
+    """
     found, began = Streams(), dict[int, int]()
     for operation in walks.graph.operations:
         live = walks.live(operation)
         if operation.kind != "combine" or operation.label != "add" or len(live) != 2:
             continue
-        pair = _stream_and_branch(walks, owners, *live)
-        if pair is None:
+        if operation.outputs[0] in owners:
+            continue  # an adapter's sum
+        pair = _stream_and_branch(walks, owners, began, *live)
+        if pair is None or skips & set(walks.expression(pair[0]).scales):
             continue
         kept, branch = pair
         stream = _begin(walks, began, kept)
         began[operation.outputs[0]] = stream
-        writers, scales = _writers(walks, owners, branch, kept)
-        addition = Addition(operation, stream, branch, tuple(writers), tuple(scales))
+        writers, scales, norms = _writers(walks, owners, branch, kept)
+        addition = Addition(
+            operation, stream, branch, tuple(writers), tuple(scales), tuple(norms)
+        )
         found.additions.append(addition)
         found.roots.setdefault(stream, []).append(addition)
     return found
@@ -77,16 +90,21 @@ def _begin(walks: Walks, began: dict[int, int], kept: int) -> int:
 
 
 def _stream_and_branch(
-    walks: Walks, owners: dict[int, Use], one: int, other: int
+    walks: Walks, owners: dict[int, Use], began: dict[int, int], one: int, other: int
 ) -> tuple[int, int] | None:
     """Which of two summands is the stream; None if neither is made of the other."""
     first, second = walks.expression(one).base, walks.expression(other).base
-    between = walks.ancestors
-    if first != second:
-        if walks.reaches(first, other) and _weights(walks, owners, between[other] & ~between[one]):
-            return one, other
-        if walks.reaches(second, one) and _weights(walks, owners, between[one] & ~between[other]):
-            return other, one
+    if first == second:
+        return None
+    for kept, base, branch in ((one, first, other), (other, second, one)):
+        between = walks.ancestors[branch] & ~walks.ancestors[kept]
+        if walks.reaches(base, branch) and _weights(walks, owners, between):
+            return kept, branch
+    member, rival = began.get(first), began.get(second)
+    if member is not None and rival is None and walks.reaches(member, other):
+        return one, other  # a branch beside another, from before it was added
+    if rival is not None and member is None and walks.reaches(rival, one):
+        return other, one
     return _shortcut(walks, owners, one, other)
 
 
@@ -102,27 +120,37 @@ def _shortcut(walks: Walks, owners: dict[int, Use], one: int, other: int) -> tup
         return None
     own = _weights(walks, owners, bits_one & ~bits_other)
     others = _weights(walks, owners, bits_other & ~bits_one)
-    if own == 1 and others >= 2 and _is_linear(walks, owners, one):
+    if own == 1 and others >= 2 and _projects(walks, owners, one, other):
         return one, other
-    if others == 1 and own >= 2 and _is_linear(walks, owners, other):
+    if others == 1 and own >= 2 and _projects(walks, owners, other, one):
         return other, one
     return None
 
 
-def _is_linear(walks: Walks, owners: dict[int, Use], number: int) -> bool:
-    """Whether a summand is a weight's output, perhaps normalised, without an activation."""
+def _projects(walks: Walks, owners: dict[int, Use], number: int, branch: int) -> bool:
+    """Whether a summand is a weight's output, perhaps normalised, of what the branch is made of, too."""
     expression = walks.expression(number)
     maker = walks.graph.maker(expression.base)
     if maker is not None and maker.kind == "normalise":
         expression = walks.expression(maker.inputs[0])
-    return expression.base in owners and expression.affine
+    use = owners.get(expression.base)
+    return use is not None and expression.affine and walks.reaches(_before_pools(walks, use), branch)
+
+
+def _before_pools(walks: Walks, use: Use) -> int:
+    """What a projection reads, before it was pooled."""
+    expression = walks.expression(use.entering)
+    maker = walks.graph.maker(use.entering)
+    if maker is not None and maker.kind in ("reduce", "view") and not expression.function:
+        return expression.base
+    return use.entering
 
 
 def _writers(
     walks: Walks, owners: dict[int, Use], branch: int, kept: int
-) -> tuple[list[Use], list[str]]:
-    """The weights whose outputs are added, and the scales between."""
-    writers, scales = list[Use](), list[str]()
+) -> tuple[list[Use], list[str], list[int]]:
+    """The weights whose outputs are added, and the scales and normalisations between."""
+    writers, scales, norms = list[Use](), list[str](), list[int]()
     left, seen = [branch], set[int]()
     while left:
         number = left.pop(0)
@@ -135,8 +163,12 @@ def _writers(
         if base in owners:
             writers.append(owners[base])
             continue
+        maker = walks.graph.maker(base)
+        if maker is not None and maker.kind == "normalise":
+            norms.append(maker.number)
         left += _before(walks, base, kept)
-    return list({use.name: use for use in writers}.values()), list(dict.fromkeys(scales))
+    unique = {use.name: use for use in writers}.values()
+    return list(unique), list(dict.fromkeys(scales)), norms
 
 
 def _before(walks: Walks, base: int, kept: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any, Final
@@ -21,8 +21,10 @@ _ENDS: Final = frozenset(
     "contract convolve lookup normalise opaque recurrent softmax".split()
 )  # of every expression
 _CONDITIONS: Final = frozenset(
-    "eq ge gt le logical_and logical_not logical_or lt ne where bitwise_and bitwise_or isnan isinf".split()
+    "bitwise_and bitwise_or eq ge gt isinf isnan le logical_and logical_not logical_or lt ne".split()
 )
+
+_SLOPE: Final = 0.25  # He et al. 2015, §2.1
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Walks:
 
     def _pointwise(self, number: int, maker: Operation, live: list[int]) -> Expression:
         parts = [self._expressions[n] for n in live]
-        if maker.label in _CONDITIONS and maker.label != "where":
+        if maker.label in _CONDITIONS and any(self.value(n).integer for n in live):
             return Expression(number)
         if len({part.base for part in parts}) > 1:
             return Expression(number)
@@ -173,8 +175,10 @@ class Walks:
         """A bias or a scale leaves a value what it is."""
         if len(parts) != 1:
             return Expression(number)
-        if maker.label in ("add", "sub", "rsub", "prelu", "_prelu_kernel"):
+        if maker.label in ("add", "sub", "rsub"):
             return parts[0]
+        if maker.label in ("prelu", "_prelu_kernel"):
+            return self._rectified(maker, parts[0])
         if maker.label in ("mul", "div"):
             names = tuple(name for n in tuned for name in sorted(self.value(n).parameters))
             first = parts[0]
@@ -187,6 +191,17 @@ class Walks:
                 first.scales + names,
             )
         return Expression(number)
+
+    def _rectified(self, maker: Operation, first: Expression) -> Expression:
+        """A slope that is learned counts with what it begins with."""
+        call, function = maker.call, first.function
+
+        def rectified(z: Any) -> Any:
+            entering = z if function is None else function(z)
+            return entering if call is None else call(entering, _SLOPE)
+
+        label = joined(first.label, "prelu")
+        return replace(first, function=rectified, label=label, affine=False)
 
     def _composed(self, maker: Operation, live: list[int], parts: list[Expression]) -> Expression:
         first, call = parts[0], maker.call

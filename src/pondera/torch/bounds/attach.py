@@ -18,7 +18,8 @@ from pondera.torch.bounds.checks import (
     need_optimizer,
     warn,
 )
-from pondera.torch.bounds.entries import KEY, STEPS, way_of
+from pondera.torch.bounds.entries import KEY, STEPS, Bounded, way_of
+from pondera.torch.bounds.fused import need, need_wish
 from pondera.torch.bounds.handle import Handle
 from pondera.torch.bounds.plain import Bound, Schedule, as_plain, placed_like
 from pondera.torch.bounds.survive import engine_of
@@ -31,6 +32,7 @@ def regularize(
     *,
     model: nn.Module,
     schedule: Schedule | None = None,
+    fused: bool | None = None,
 ) -> Handle:
     """Keep the weights of an optimizer in bounds: exact zeros, and the λ that is asked for.
 
@@ -44,6 +46,10 @@ def regularize(
         bounds: name pattern (as in fnmatch, over the model's parameter names) → penalty, WeightDecay or CPR.
         model: names the parameters.
         schedule: multiplies every strength; constant if not given.
+        fused: whether the compiled kernel takes the optimizer's own step and the penalty's share in one
+            pass: under SGD, Adam and AdamW, of float32 weights on the CPU, for L1, L2 and elastic net, under
+            Adam also for the group lassos on rows. The step is PyTorch's within 2 units in the last place, and
+            faster. None: where it can be had, which the report tells; False: nowhere; True: or an error.
 
     Returns:
         A handle: report, gap, replace, identify, detach.
@@ -51,7 +57,8 @@ def regularize(
     Raises:
         DomainError: not an optimizer, a pattern that matches nothing the optimizer holds, a parameter under two
             patterns, attached already, or a penalty that this optimizer cannot reach. ShapeError: groups that
-            do not divide a weight. The optimizer is then unchanged.
+            do not divide a weight. MissingFramework: fused=True without the compiled kernel. The optimizer is
+            then unchanged.
 
     Warns:
         UserWarning: a penalised weight is followed by a normalisation, which undoes its length; or decoupled
@@ -66,12 +73,13 @@ def regularize(
     """
     need_optimizer("regularize", optimizer)
     need_arguments(bounds, model, schedule)
+    need_wish(fused)
     named = names_of(model)
     mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
     held = {name: parameter for name, parameter in named.items() if id(parameter) in mine}
     found = chosen(bounds, held, named)
     plains = {
-        id(parameter): _plain(optimizer, name, parameter, bound, schedule)
+        id(parameter): _plain(optimizer, name, parameter, bound, schedule, fused)
         for name, (parameter, bound) in found.items()
     }
     warn(optimizer, model, found)
@@ -116,6 +124,7 @@ def _plain(
     parameter: nn.Parameter,
     bound: Bound,
     schedule: Schedule | None,
+    fused: bool | None,
 ) -> dict[str, Any]:
     """The configuration of one parameter, once it is clear that it can be kept."""
     for group in optimizer.param_groups:
@@ -127,10 +136,14 @@ def _plain(
                 )
     need_fit(name, parameter, bound, optimizer)
     way, why = way_of(bound, optimizer)
-    return {
+    plain = {
         "bound": as_plain(placed_like(bound, parameter)),
         "name": name,
         "way": way,
         "why": why,
         "schedule": None if schedule is None else asdict(schedule),
+        "fused": fused,
     }
+    group = next(g for g in optimizer.param_groups if any(p is parameter for p in g["params"]))
+    need(Bounded(parameter, group, 0, plain, bound, bound, schedule), optimizer)
+    return plain

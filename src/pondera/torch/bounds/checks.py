@@ -15,9 +15,8 @@ from pondera.core.errors import DomainError, ShapeError, placed, unknown
 from pondera.core.penalties import AbstractPenalty, Nuclear
 from pondera.core.penalties.cpr import CPR
 from pondera.core.penalties.decay import WeightDecay
-from pondera.torch.bounds.metric import own_step
+from pondera.torch.bounds.metric import decouples, own_step
 from pondera.torch.bounds.plain import Bound, Schedule
-from pondera.torch.bounds.report import decouples
 from pondera.torch.observe import NORM_MODULES
 
 _WRAPPED = "_orig_mod."  # torch.compile puts it in front of names

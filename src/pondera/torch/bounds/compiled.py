@@ -10,12 +10,13 @@ import torch
 from pondera.core.penalties import L1, L2, ElasticNet, GroupLasso, Groups, SparseGroupLasso
 from pondera.kernel import steps
 from pondera.kernel.rules import Prox, Tensors
-from pondera.torch.bounds.entries import Bounded
-from pondera.torch.bounds.metric import MEMORY, second_of
+from pondera.torch.bounds.metric import MEMORY, Group, second_of
 
 _ROWS: Final = Groups.rows()
 State = Mapping[str, Any]
-_ADAM: Final = ("Adam.step", "AdamW.step")
+_PLAIN: Final = (torch.Tensor, torch.nn.Parameter)
+GROUPED: Final = (GroupLasso, SparseGroupLasso)
+ADAM: Final = ("Adam.step", "AdamW.step")
 
 
 def prox_of(bound: Any) -> Prox | None:
@@ -33,7 +34,7 @@ def prox_of(bound: Any) -> Prox | None:
     return None
 
 
-def fits(bound: Any, step: str, group: dict[str, Any], w: torch.Tensor, state: State) -> bool:
+def fits(bound: Any, step: str, group: Group, w: torch.Tensor, state: State) -> bool:
     """Whether the kernel can take the proximal step of a parameter.
 
     Args:
@@ -43,23 +44,35 @@ def fits(bound: Any, step: str, group: dict[str, Any], w: torch.Tensor, state: S
         w: its weights.
         state: what the optimizer keeps for it.
     """
-    prox = prox_of(bound)
-    if prox is None or not steps.available() or not _is_plain(w):
+    if not has_form(bound, step) or not steps.available() or fault(w, w.numel()):
         return False
+    second = state.get(second_of(group)) if step in ADAM else None  # None before the first step
+    return second is None or not fault(second, w.numel())
+
+
+def has_form(bound: Any, step: str) -> bool:
+    """Whether the kernel has the prox of a bound in the metric of an optimizer's step."""
     if step == "SGD.step":
-        return prox.group == 0 and not isinstance(bound, (GroupLasso, SparseGroupLasso))
-    return step in _ADAM and _is_plain(state[second_of(group)])
+        return isinstance(bound, (L1, L2, ElasticNet))
+    return step in ADAM and prox_of(bound) is not None
 
 
-def _is_plain(tensor: torch.Tensor) -> bool:
-    return (
-        tensor.dtype == torch.float32
-        and tensor.device.type == "cpu"
-        and type(tensor) in (torch.Tensor, torch.nn.Parameter)
-        and tensor.is_contiguous()
-        and tensor.ndim > 0
-        and tensor.numel() > 0
-    )
+def fault(tensor: torch.Tensor, count: int) -> str:
+    """Why the kernel cannot read a tensor of so many weights: a predicate, empty if it can.
+
+    Asked at every step: a module that is moved or converted changes the memory behind a tensor.
+    """
+    if type(tensor) not in _PLAIN:
+        return f"of the class {type(tensor).__name__}"
+    if tensor.dtype is not torch.float32:
+        return str(tensor.dtype)
+    if not tensor.is_cpu:
+        return f"on {tensor.device}"
+    if tensor.layout is not torch.strided or not tensor.is_contiguous() or tensor.is_neg():
+        return "not contiguous"
+    if tensor.numel() != count:
+        return f"of {tensor.numel()} numbers, not {count}"
+    return "" if count and tensor.ndim else "empty or a scalar"
 
 
 def sgd(bound: Any, weights: Sequence[torch.Tensor], step: float) -> None:
@@ -69,45 +82,44 @@ def sgd(bound: Any, weights: Sequence[torch.Tensor], step: float) -> None:
 
 
 def adam(
-    entries: Sequence[Bounded], weights: Sequence[torch.Tensor], states: Sequence[State]
-) -> bool:
-    """The proximal step in Adam's metric; whether it was taken.
-
-    It is not while a weight has never had a gradient, in the first steps: see `metric`.
+    bound: Any, group: Group, weights: Sequence[torch.Tensor], states: Sequence[State]
+) -> None:
+    """The proximal step in Adam's metric.
 
     Args:
-        entries: parameters under one bound, in one param group, stepped equally often.
+        bound: the penalty of all these parameters.
+        group: their param group.
         weights: what the optimizer proposes for each.
-        states: what it keeps for each.
+        states: what it keeps for each; stepped equally often.
     """
-    group = entries[0].group
-    key, count = second_of(group), round(float(states[0]["step"]))
-    if not _are_grown(entries, states, key, count):
-        return False
-    amsgrad = bool(group.get("amsgrad"))
-    told = [
-        Tensors(
-            w.data_ptr(),
-            second=state["exp_avg_sq"].data_ptr(),
-            peak=state[key].data_ptr() if amsgrad else 0,
-            rows=(rows := w.shape[0]),
-            columns=w.numel() // rows,
-        )
-        for w, state in zip(weights, states, strict=True)
-    ]
-    beta2, prox = float(group["betas"][1]), _need(entries[0].bound)
-    options: dict[str, Any] = {"beta2": beta2, "eps": float(group["eps"]), "prox": prox}
-    steps.adam_prox(told, count=count, lr=float(group["lr"]), **options)
-    return True
+    prox = _need(bound)
+    told = [addresses(w, state, group) for w, state in zip(weights, states, strict=True)]
+    options = adam_options(group, round(float(states[0]["step"])))
+    options["beta2"] = options.pop("betas")[1]
+    steps.adam_prox(told, prox=prox, **options)
 
 
-def _are_grown(entries: Sequence[Bounded], states: Sequence[State], key: str, count: int) -> bool:
-    """Whether every weight has had a gradient, or had time for one: looked at until it is so."""
-    if count <= MEMORY:
-        for entry, state in zip(entries, states, strict=True):
-            entry.grown = entry.grown or bool((state[key] != 0).all())
-        return all(entry.grown for entry in entries)
-    return True
+def addresses(
+    w: torch.Tensor, state: State, group: Group, gradient: torch.Tensor | None = None
+) -> Tensors:
+    """What the kernel is told of a parameter under Adam; without a gradient, for the prox alone."""
+    rows, first, grad = w.shape[0], 0, 0
+    peak = state["max_exp_avg_sq"].data_ptr() if group.get("amsgrad") else 0
+    if gradient is not None:
+        grad, first = gradient.data_ptr(), state["exp_avg"].data_ptr()
+    second, columns = state["exp_avg_sq"].data_ptr(), w.numel() // rows
+    return Tensors(w.data_ptr(), grad, first, second, peak, rows, columns)
+
+
+def adam_options(group: Group, count: int) -> dict[str, Any]:
+    """Adam's own numbers for the step of this count."""
+    return {
+        "count": count,
+        "lr": float(group["lr"]),
+        "betas": (float(group["betas"][0]), float(group["betas"][1])),
+        "eps": float(group["eps"]),
+        "young": count <= MEMORY,
+    }
 
 
 def _need(bound: Any) -> Prox:

@@ -4,48 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import torch
 
 from pondera.core.errors import DomainError
-from pondera.torch.bounds import low, share
-from pondera.torch.bounds.entries import KEY, STEPS, Bounded, bounded
-from pondera.torch.bounds.lots import ELEMENTWISE, Lots
-from pondera.torch.bounds.metric import CARRIED, metric_of, own_step
+from pondera.torch.bounds import fused, low, share
+from pondera.torch.bounds.book import Book, signed
+from pondera.torch.bounds.entries import KEY, STEPS, Bounded
+from pondera.torch.bounds.metric import own_step
 from pondera.torch.bounds.newton import Newton
 
 Hooked = tuple[tuple[Any, ...], dict[str, Any]]
 _STEPPING: Final = torch.optim.Optimizer.profile_hook_step(lambda self: None).__code__
-
-
-class Book:
-    """The bounded parameters of an optimizer, sorted by what a step does with them.
-
-    Args:
-        optimizer: whose param groups hold the configuration.
-    """
-
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.sign = signed(optimizer)
-        self.metric = metric_of(optimizer)
-        self.entries = [entry for group in optimizer.param_groups for entry in bounded(group)]
-        self.scheduled = [e for e in self.entries if e.schedule is not None]
-        self.low = {id(e) for e in self.entries if e.is_low}
-        self.kept = {id(e) for e in self.entries if share.needs_weights(e)}
-        self.decaying = {id(e) for e in self.entries if e.way == "decay"}
-        self.sided = {id(e) for e in self.entries if e.way in ("orthant", "projection")}
-        by_metric = [e for e in self.entries if e.way == "metric"] if self.metric else []
-        self.joint = {id(e) for e in by_metric if isinstance(e.bound, ELEMENTWISE)}
-        self.single = {id(e) for e in by_metric} - self.joint
-        self.beside = {id(e) for e in self.entries} - self.joint - self.single
-        self.shrinking = {id(e) for e in self.entries if share.is_shrinking(e)}
-        self.lots = Lots(self.metric) if self.metric else None
-
-
-def signed(optimizer: torch.optim.Optimizer) -> list[tuple[int, int, int]]:
-    """Changes when bounds are attached, loaded or taken off, and when groups grow."""
-    return [(id(g), id(g.get(KEY)), len(g["params"])) for g in optimizer.param_groups]
 
 
 class Engine:
@@ -89,11 +61,24 @@ class Engine:
             self._newton = Newton(optimizer, book.entries)
         else:
             self._prepare(optimizer, book)  # also for an optimizer that ignores its closure
-        if closure is None:
+        if closure is None and not book.fused:
             return None
         self._closure = closure
+        called = partial(self._fuse, optimizer, book)  # by the step, behind every other pre-hook
+        if closure is not None:
+            called = self._wrapped(optimizer, book, closure)
         rest = {k: v for k, v in kwargs.items() if k != "closure"}
-        return (args[0], self._wrapped(optimizer, book, closure), *args[2:]), rest
+        return (args[0], called, *args[2:]), rest
+
+    @torch._disable_dynamo
+    @torch.no_grad()
+    def _fuse(self, optimizer: torch.optim.Optimizer, book: Book) -> None:
+        """Let the kernel step what it can, and the optimizer see no gradient of that."""
+        asked = [e for e in self._live if id(e) in book.fused]
+        if book.metric is None or not asked or _is_skipped(optimizer):
+            return
+        for entry in fused.take(optimizer, asked, book.metric):
+            entry.gradient, entry.parameter.grad = entry.parameter.grad, None
 
     @torch._disable_dynamo
     def after(
@@ -125,16 +110,14 @@ class Engine:
         if book.lots is not None and book.metric is not None:
             joint = [e for e in self._live if id(e) in book.joint]
             book.lots.take(optimizer, joint)
-            for entry in [e for e in self._live if id(e) in book.single]:
-                if entry.carried is not None:
-                    optimizer.state[entry.acting][CARRIED] = entry.carried
+            for entry in [e for e in self._live if id(e) in book.single and not e.fused]:
                 share.proximal(entry, book.metric, optimizer)
         for entry in self._live if book.beside else ():
             if id(entry) in book.beside:
                 share.beside(entry, optimizer)
         for entry in self._live if book.shrinking else ():
             if id(entry) in book.shrinking:
-                share.flush_buffers(entry, optimizer)
+                share.flush(entry, optimizer)
 
     def _prepare(self, optimizer: torch.optim.Optimizer, book: Book) -> None:
         """Find what has a gradient, keep what is needed, and set pseudo-gradients."""
@@ -187,6 +170,7 @@ class Engine:
                 with torch.no_grad():
                     return self._newton.seen(loss)
             self._prepare(optimizer, book)
+            self._fuse(optimizer, book)
             extra = sum(share.size(entry) for entry in self._live if entry.way == "orthant")
             return loss if loss is None or not extra else loss + extra
 

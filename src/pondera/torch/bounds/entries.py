@@ -68,7 +68,7 @@ class Bounded:
         pseudo: what was shown for it, on the same terms.
         carried: what the metric found before the step.
         decayed: whether this step's decay is done.
-        grown: whether every weight is known to have had a gradient.
+        fused: whether the kernel has taken the optimizer's step and the bound's share.
     """
 
     parameter: torch.nn.Parameter
@@ -87,7 +87,7 @@ class Bounded:
     pseudo: torch.Tensor | None = None
     carried: Any = None
     decayed: bool = False
-    grown: bool = False
+    fused: bool = False
 
     @property
     def way(self) -> str:
@@ -116,7 +116,7 @@ class Bounded:
         """Forget what belongs to one step."""
         self.acting = self.parameter
         self.weights = self.gradient = self.shown = self.slope = self.pseudo = self.carried = None
-        self.decayed = False
+        self.decayed = self.fused = False
 
 
 def strengthened(penalty: Any, factor: float) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from pondera.torch.bounds import low
 from pondera.torch.bounds.checks import chosen, need_fit
 from pondera.torch.bounds.engine import Engine
 from pondera.torch.bounds.entries import KEY, STEPS, Bounded, way_of
+from pondera.torch.bounds.fused import need
 from pondera.torch.bounds.plain import Bound, as_plain, placed_like
 from pondera.torch.bounds.report import BoundsReport, loss_gradient, row_of
 from pondera.torch.bounds.support import Support, identify
@@ -76,7 +78,11 @@ class Handle:
         named = {name: entry.parameter for name, entry in entries.items()}
         for name, (parameter, bound) in chosen(bounds, named, named).items():
             need_fit(name, parameter, bound, self._optimizer)
-            changes.append((entries[name], bound, *way_of(bound, self._optimizer)))
+            way, why = way_of(bound, self._optimizer)
+            entry = entries[name]
+            changed = replace(entry, base=bound, bound=bound, plain={**entry.plain, "way": way})
+            need(changed, self._optimizer)
+            changes.append((entry, bound, way, why))
         plains = [as_plain(placed_like(bound, entry.parameter)) for entry, bound, *_ in changes]
         for (entry, _, way, why), plain in zip(changes, plains, strict=True):
             entry.plain.update(bound=plain, way=way, why=why)

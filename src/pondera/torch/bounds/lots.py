@@ -42,7 +42,7 @@ class Piece:
         start: first weight, of a part of a single parameter.
         stop: one behind the last, None for whole parameters.
         carried: what the metric found before the step.
-        smaller: pieces to take instead where the compiled kernel does not; empty if it cannot.
+        compiled: whether the compiled kernel takes it.
     """
 
     entries: Sequence[Bounded]
@@ -50,26 +50,25 @@ class Piece:
     start: int = 0
     stop: int | None = None
     carried: Number | None = None
-    smaller: Sequence[Piece] = ()
+    compiled: bool = False
 
     def take(self, metric: Metric) -> None:
         """The proximal step."""
         bound: Any = self.entries[0].bound
-        if self.smaller:
-            if not self._compiled(metric):
-                for piece in self.smaller:
-                    piece.take(metric)
+        if self.compiled:
+            self._take_compiled(metric)
             return
         w, step = self.weights(), self.step(metric)
         step = step.to(w.dtype) if isinstance(step, torch.Tensor) else step
         self.write(flushed(bound, bound.prox(w, step=step, xp=torch)))
 
-    def _compiled(self, metric: Metric) -> bool:
+    def _take_compiled(self, metric: Metric) -> None:
+        bound, group = self.entries[0].bound, self.entries[0].group
         weights = [entry.acting for entry in self.entries]
-        if metric.buffers(self.entries[0].group):
-            return compiled.adam(self.entries, weights, self.states)
-        compiled.sgd(self.entries[0].bound, weights, float(self.step(metric)))
-        return True
+        if metric.buffers(group):
+            compiled.adam(bound, group, weights, self.states)
+        else:
+            compiled.sgd(bound, weights, float(self.step(metric)))
 
     def gather(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         """One tensor of this piece out of one per entry."""
@@ -183,8 +182,7 @@ def _cut(
             lots.setdefault(key, []).append(entry)
     for key, lot in lots.items():
         states = [optimizer.state[entry.acting] for entry in lot]
-        smaller = list(_cut_small(lot, states))
-        yield from [Piece(lot, states, smaller=smaller)] if key[0] else smaller
+        yield from [Piece(lot, states, compiled=True)] if key[0] else _cut_small(lot, states)
 
 
 def _comparable(count: Any) -> float | None:

@@ -25,6 +25,7 @@ Formula = Callable[[Group, State], Step]
 CARRIED: Final = (
     "pondera_carried"  # of a parameter's state: what `Metric.carry` found before the step
 )
+_DECOUPLED: Final = ("Adafactor.step", "Muon.step")  # steps that decay beside the gradient, always
 MEMORY: Final = 1000  # steps after which a weight without any gradient counts as dead
 
 
@@ -216,3 +217,13 @@ def own_step(optimizer: torch.optim.Optimizer) -> str:
             known = getattr(step, "__module__", "").startswith("torch.optim.")
             return step.__qualname__ if known else ""
     return ""
+
+
+def decouples(optimizer: torch.optim.Optimizer, group: Group) -> bool:
+    """Whether a group's weight_decay acts beside the gradient, as far as is known."""
+    step = own_step(optimizer)
+    return (
+        not step  # unknown: most of them do
+        or step in _DECOUPLED
+        or bool(group.get("decoupled_weight_decay", isinstance(optimizer, torch.optim.AdamW)))
+    )

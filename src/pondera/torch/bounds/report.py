@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
 
 import torch
 
@@ -12,9 +15,15 @@ from pondera.core.penalties import AbstractPenalty, GroupLasso, SparseGroupLasso
 from pondera.core.penalties.cpr import CPR
 from pondera.core.penalties.decay import WeightDecay
 from pondera.torch.bounds.entries import MULTIPLIER, Bounded
-from pondera.torch.bounds.metric import own_step
+from pondera.torch.bounds.fused import taken
+from pondera.torch.bounds.metric import decouples, own_step
 
-_DECOUPLED = ("Adafactor.step", "Muon.step")  # steps that decay beside the gradient, always
+_ABSENT: Final = "–"
+_ALWAYS: Final = ("parameter", "bound", "way", "λ", "realised", "zeros", "RMS")
+_HEAD: Final = (
+    *("parameter", "bound", "way", "λ", "realised", "zeros", "groups"),
+    *("τ steps", "τ epochs", "RMS", "RMS at rest"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,10 @@ class BoundRow:
         timescale_epochs: the same in epochs, if the steps of one are known.
         rms: root mean square of the weights.
         equilibrium: the RMS √(lr/(2λ)) at which AdamW settles under this decay.
+        taken: how the bound's share of a step is computed: "fused", by the compiled kernel together with the
+            optimizer's own step; "separate", by the kernel in a pass behind it; "framework", by tensor
+            operations.
+        taken_why: why so.
     """
 
     name: str
@@ -54,11 +67,13 @@ class BoundRow:
     timescale_epochs: float | None
     rms: float
     equilibrium: float | None
+    taken: str = "framework"
+    taken_why: str = ""
 
 
 @dataclass(frozen=True)
 class BoundsReport:
-    """A row per parameter under a bound.
+    """A row per parameter under a bound: `print` shows a table, `plain` the data, `chart` a picture.
 
     Args:
         rows: in the optimizer's order.
@@ -69,17 +84,57 @@ class BoundsReport:
     steps: int
 
     def plain(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self)
+        """As JSON can hold it: None also for numbers that are not finite."""
+        rows = [{key: _held(entry) for key, entry in asdict(row).items()} for row in self.rows]
+        return {"rows": rows, "steps": self.steps}
+
+    def chart(self, **options: Any) -> Any:
+        """The picture, an altair chart.
+
+        Args:
+            options: `theme=` of `pondera.report.theme`; LIGHT if not given.
+
+        Raises:
+            MissingFramework: altair is not installed.
+        """
+        return _reporting("standing_chart")(self.plain(), **options)
+
+    def to_html(self, path: Path | str, /) -> Path:
+        """Write one HTML file with the picture and the table; it needs no network and no script.
+
+        Args:
+            path: of the file; its folder must exist.
+
+        Returns:
+            The path.
+
+        Raises:
+            MissingFramework: altair, vl-convert or Jinja is not installed.
+        """
+        return _reporting("write_standing")(self.plain(), path)
+
+    def __rich__(self) -> Any:
+        return _reporting("standing_table")(self.plain())
 
     def __str__(self) -> str:
-        head = ("parameter", "bound", "way", "λ", "realised", "zeros", "groups", "RMS")
-        lines = [head, *(_cells(row) for row in self.rows)]
-        widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
+        cells = [_cells(row) for row in self.rows]
+        filled = {title for row in cells for title in _HEAD if row[title] != _ABSENT}
+        keep = [title for title in _HEAD if title in filled or title in _ALWAYS]
+        lines = [keep, *([row[title] for title in keep] for row in cells)]
+        widths = [max(len(line[k]) for line in lines) for k in range(len(keep))]
         return "\n".join(
             "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
             for line in lines
         )
+
+
+def _held(entry: Any) -> Any:
+    return None if isinstance(entry, float) and not math.isfinite(entry) else entry
+
+
+def _reporting(name: str) -> Any:
+    """A function of the report layer, which this one must not need."""
+    return getattr(import_module("pondera.report"), name)
 
 
 def row_of(
@@ -92,6 +147,7 @@ def row_of(
     decay = bound.fraction(lr=lr, factor=entry.factor) if isinstance(bound, WeightDecay) else 0
     steps = 1 / decay if decay else None
     alive = _groups(bound, w)
+    how, because = taken(entry, optimizer)
     return BoundRow(
         name=entry.name,
         bound=_shown(bound),
@@ -107,6 +163,8 @@ def row_of(
         timescale_epochs=steps / steps_per_epoch if steps and steps_per_epoch else None,
         rms=float(w.double().square().mean().sqrt()) if w.numel() else 0.0,
         equilibrium=_equilibrium(bound, lr, entry.factor),
+        taken=how,
+        taken_why=because,
     )
 
 
@@ -120,16 +178,6 @@ def loss_gradient(entry: Bounded, optimizer: torch.optim.Optimizer) -> torch.Ten
     if not coupled or decouples(optimizer, group):
         return gradient
     return gradient + coupled * entry.parameter.detach()
-
-
-def decouples(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> bool:
-    """Whether a group's weight_decay acts beside the gradient, as far as is known."""
-    step = own_step(optimizer)
-    return (
-        not step  # unknown: most of them do
-        or step in _DECOUPLED
-        or bool(group.get("decoupled_weight_decay", isinstance(optimizer, torch.optim.AdamW)))
-    )
 
 
 def _strength(bound: Any, state: Any) -> float | None:
@@ -196,18 +244,21 @@ def _shown(bound: Any) -> str:
     return repr(bound)
 
 
-def _cells(row: BoundRow) -> tuple[str, ...]:
+def _cells(row: BoundRow) -> dict[str, str]:
     def number(entry: float | None) -> str:
-        return "–" if entry is None else f"{entry:.4g}"
+        return _ABSENT if entry is None else f"{entry:.4g}"
 
-    groups = "–" if row.groups is None else f"{row.groups_left} of {row.groups}"
-    return (
+    cells = (
         row.name,
         row.bound.split("(")[0],
-        row.way,
+        row.way if row.taken == "framework" else f"{row.way}, {row.taken}",
         number(row.strength),
         number(row.realised),
         f"{row.zeros} of {row.size}",
-        groups,
+        _ABSENT if row.groups is None else f"{row.groups_left} of {row.groups}",
+        number(row.timescale_steps),
+        number(row.timescale_epochs),
         number(row.rms),
+        number(row.equilibrium),
     )
+    return dict(zip(_HEAD, cells, strict=True))

@@ -12,7 +12,7 @@ from pondera.core.penalties.decay import WeightDecay
 from pondera.torch.bounds import compiled
 from pondera.torch.bounds.entries import FROZEN, MULTIPLIER, STEPS, Bounded
 from pondera.torch.bounds.lots import Piece, flushed
-from pondera.torch.bounds.metric import Metric, own_step
+from pondera.torch.bounds.metric import CARRIED, Metric, own_step
 from pondera.torch.bounds.orthant import Crossing, sided
 
 _SHRINKING: Final = (CPR, ElasticNet, L2, WeightDecay)  # their weights could become denormal
@@ -37,10 +37,14 @@ def proximal(entry: Bounded, metric: Metric, optimizer: torch.optim.Optimizer) -
     """The proximal step in the optimizer's metric."""
     bound: Any = entry.bound
     w, state = entry.acting.detach(), optimizer.state[entry.acting]
-    fits = compiled.fits(bound, own_step(optimizer), entry.group, w, state)
-    if fits and compiled.adam([entry], [w], [state]):
+    if entry.carried is not None:
+        state[CARRIED] = entry.carried
+    piece = Piece([entry], [state])
+    if compiled.fits(bound, own_step(optimizer), entry.group, w, state):
+        piece.compiled = True
+        piece.take(metric)
         return
-    step = Piece([entry], [state]).step(metric)
+    step = piece.step(metric)
     step = step.to(w.dtype) if isinstance(step, torch.Tensor) else step
     if entry.weights is not None and getattr(step, "shape", ()):
         # Singular values know no step per weight. With the smallest one for all of them the gradient's
@@ -112,10 +116,10 @@ def size(entry: Bounded) -> float:
     return bound.value(entry.acting.detach(), xp=torch)
 
 
-def flush_buffers(entry: Bounded, optimizer: torch.optim.Optimizer) -> None:
-    """Every so often: denormal numbers in the buffers of weights that shrink, which slow the optimizer down."""
+def flush(entry: Bounded, optimizer: torch.optim.Optimizer) -> None:
+    """Every so often: denormal numbers in weights that shrink, and in their buffers, which cost time."""
     if entry.group[STEPS] % _FLUSH_EVERY == 0:
-        for kept in optimizer.state[entry.acting].values():
+        for kept in (entry.acting.detach(), *optimizer.state[entry.acting].values()):
             if isinstance(kept, torch.Tensor) and kept.ndim and kept.is_floating_point():
                 kept.masked_fill_(kept.abs() < torch.finfo(kept.dtype).tiny, 0)
 

@@ -11,6 +11,7 @@ import torch
 from pondera.torch.bounds import low
 from pondera.torch.bounds.engine import Engine
 from pondera.torch.bounds.entries import KEY, STEPS
+from pondera.torch.bounds.team import lend_threads
 
 _ENGINE: Final = "_pondera_engine"
 
@@ -21,9 +22,12 @@ def engine_of(optimizer: torch.optim.Optimizer) -> Engine:
         optimizer.__class__ = _surviving(type(optimizer))
     if getattr(optimizer, _ENGINE, None) is None:
         engine = Engine()
+        lend_threads()
         setattr(optimizer, _ENGINE, engine)
         optimizer.register_step_pre_hook(engine.before)
-        optimizer.register_step_post_hook(engine.after)
+        behind = optimizer.register_step_post_hook(engine.after)
+        # Hooks that are there already are to see weights and gradients as they are left.
+        optimizer._optimizer_step_post_hooks.move_to_end(behind.id, last=False)
         optimizer.register_state_dict_post_hook(_packed)
         optimizer.register_load_state_dict_pre_hook(_remember)
         optimizer.register_load_state_dict_post_hook(_compare)

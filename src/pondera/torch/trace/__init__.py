@@ -2,65 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.modules import module as hooks
-from torch.overrides import TorchFunctionMode
 
 from pondera.core.errors import DomainError, ShapeError
-from pondera.model.trace import Graph, Owner
-from pondera.torch.flow import tensors_of
+from pondera.model.trace import Graph
 from pondera.torch.keep import modes_kept, seeded
-from pondera.torch.observe import call_arguments, uncompiled
+from pondera.torch.observe import uncompiled
 from pondera.torch.trace.answers import Answers
+from pondera.torch.trace.cells import Cells
 from pondera.torch.trace.fakes import Stand, copies, faked_example, stand_ins
+from pondera.torch.trace.kept import attributes_kept
+from pondera.torch.trace.paths import module_paths
 from pondera.torch.trace.record import Recorder
+from pondera.torch.trace.result import graph_of
+from pondera.torch.trace.trees import leaves
 
-_CELLS = (
-    "lstm",
-    "gru",
-    "rnn_tanh",
-    "rnn_relu",
-    "lstm_cell",
-    "gru_cell",
-    "rnn_tanh_cell",
-    "rnn_relu_cell",
+
+class _Pass(NamedTuple):
+    """How a pass is run: what it is told where it asks for numbers, and in which mode."""
+
+    truth: bool = True
+    period: int = 2
+    start: int = 0
+    training: bool = False
+
+
+_MANY: Final = 1 << 20  # more than there are experts
+_TRIES: Final = 64  # passes, at most, that go on counting where the last one stopped
+
+# what else is tried while parameters stay unseen; integers choose among experts, branches, layers
+_FURTHER: Final = (
+    _Pass(truth=False),
+    *(_Pass(period=period) for period in (_MANY, 8, 4, 3, 1)),
+    _Pass(training=True),
 )
 
 
-def trace(model: nn.Module, example: Any, *, execute: bool = False, truth: bool = True) -> Graph:
-    """What one forward pass does, in evaluation mode, without numbers.
+def trace(model: nn.Module, example: Any, *, execute: bool = False) -> Graph:
+    """What one forward pass does, without numbers.
+
+    The pass runs in evaluation mode. Where it asks for numbers it is answered; what stays unseen is
+    looked for in further passes with other answers, and in training mode.
 
     Args:
         model: any module; neither changed, moved, run on data nor re-seeded.
-        example: tuple (positional), dict (keyword arguments) or the one input: tensors, or `Input`s.
+        example: tuple (positional), mapping (keyword arguments) or the one input: tensors, or `Input`s.
         execute: run in earnest on the CPU instead, where the pass depends on numbers.
-        truth: what conditions on numbers are said to be.
 
     Returns:
-        The graph.
+        The graph; its `further` are the passes that saw parameters which it did not.
 
     Raises:
-        DomainError: the model does not accept the example.
+        DomainError: the model does not accept the example, or has parameters without a shape.
     """
-    answers = Answers(truth=truth)
-    with modes_kept(model), seeded(None), torch.enable_grad(), uncompiled():
-        model.eval()
+    first = _tried(model, example, _Pass(), execute=execute)
+    if first.graph is None and (execute or not first.answered):
+        raise first.fault
+    graphs = [first.graph] if first.graph else []
+    for way in () if execute else _FURTHER:
+        if _complete(graphs):
+            break
+        if way.training or first.answered:
+            _further(model, example, way, graphs)
+    if not graphs:
+        raise first.fault
+    return replace(graphs[0], further=tuple(graphs[1:]))
+
+
+def _complete(graphs: list[Graph]) -> bool:
+    """Whether every parameter was seen in some pass."""
+    return bool(graphs) and set[str]().union(*(g.used for g in graphs)).issuperset(graphs[0].shapes)
+
+
+def _further(model: nn.Module, example: Any, way: _Pass, graphs: list[Graph]) -> None:
+    """Add the graph of another pass, if it sees more; go on counting while that helps."""
+    for _ in range(_TRIES if way.period == _MANY else 1):
+        outcome = _tried(model, example, way, execute=False)
+        seen = set[str]().union(*(graph.used for graph in graphs))
+        graph = outcome.graph or (outcome.begun if graphs else None)  # what ran before an error
+        if graph is None or graph.used <= seen:
+            return
+        graphs.append(graph)
+        way = way._replace(start=outcome.next)
+        if _complete(graphs):
+            return
+
+
+class _Outcome(NamedTuple):
+    """Of a pass: its graph, or what ran of it and why it ended; whether numbers were asked for, the next."""
+
+    graph: Graph | None
+    begun: Graph
+    fault: DomainError
+    answered: bool
+    next: int
+
+
+def _tried(model: nn.Module, example: Any, way: _Pass, *, execute: bool) -> _Outcome:
+    """One pass; the model is as before behind."""
+    answers = Answers(truth=way.truth, period=way.period, start=way.start)
+    with ExitStack() as kept:
+        for state in (modes_kept(model), attributes_kept(model), seeded(None), uncompiled()):
+            kept.enter_context(state)
+        kept.enter_context(torch.enable_grad())
+        model.train(way.training)
         stand = copies(model) if execute else stand_ins(model)
-        with ExitStack() as stack:
-            if stand.mode:
-                stack.enter_context(stand.mode)
-            args, kwargs = call_arguments(faked_example(example, stand.mode))
-            where = stack.enter_context(_paths(model))
-            recorder = Recorder(stand.parameters, tensors_of([args, kwargs]), answers, where)
-            answers.path = where
-            output = _run(model, stand, recorder, args, kwargs, execute=execute)
-        returned = [recorder.number_of(tensor) for tensor in tensors_of(_plain(output))]
-    return _graph(model, recorder, returned, answers.given)
+        if stand.mode:
+            kept.enter_context(stand.mode)
+        args, kwargs = _arguments(faked_example(example, stand.mode))
+        answers.path = kept.enter_context(module_paths(model))
+        recorder = Recorder(stand.parameters, leaves([args, kwargs]), answers, answers.path)
+        try:
+            output = _run(model, stand, recorder, args, kwargs)
+        except (DomainError, ShapeError):
+            raise
+        except Exception as fault:
+            refused = _refused(model, recorder, fault, execute=execute)
+            refused.__cause__ = fault
+            begun = graph_of(model, recorder, [], answers.given)
+            return _Outcome(None, begun, refused, bool(answers.given), answers.next)
+        returned = [recorder.number_of(tensor) for tensor in leaves(output)]
+    graph = graph_of(model, recorder, returned, answers.given)
+    return _Outcome(graph, graph, DomainError(""), bool(answers.given), answers.next)
+
+
+class _Whole(nn.Module):
+    """A model inside another: scripted ones take stand-ins only so."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model(*args, **kwargs)
 
 
 def _run(
@@ -69,107 +149,29 @@ def _run(
     recorder: Recorder,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    *,
-    execute: bool,
 ) -> Any:
-    try:
-        with recorder, _Cells(recorder):
-            return torch.func.functional_call(model, stand.tensors, args, kwargs)
-    except (DomainError, ShapeError):
-        raise
-    except Exception as fault:
-        told = (str(fault).strip().splitlines() or [""])[0].rstrip(".")
-        hint = "" if execute else ", or execute=True to run it on the CPU if it depends on numbers"
-        raise DomainError(
-            f"plan: the model must accept the example; {type(model).__name__} raised "
-            f"{type(fault).__name__}: {told} (in {recorder.where() or 'its forward'}). "
-            f"Pass a batch as the model's forward takes it{hint}."
-        ) from fault
+    tensors = {f"model.{name}": tensor for name, tensor in stand.tensors.items()}
+    with recorder, Cells(recorder):
+        return torch.func.functional_call(_Whole(model), tensors, args, kwargs)
 
 
-def _plain(output: Any) -> Any:
-    """An output of the classes of other libraries as lists and dicts."""
-    if isinstance(output, torch.Tensor) or output is None:
-        return output
-    if hasattr(output, "to_tuple"):
-        return _plain(output.to_tuple())
-    if isinstance(output, dict):
-        return {key: _plain(entry) for key, entry in output.items()}
-    if isinstance(output, (list, tuple)):
-        return [_plain(entry) for entry in output]
-    if hasattr(output, "__dict__"):
-        return [_plain(entry) for entry in vars(output).values()]
-    return output
-
-
-class _Cells(TorchFunctionMode):
-    """Sees recurrent layers whole, before they fall apart into steps."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:
-        name = getattr(func, "__name__", "")
-        if name not in _CELLS or self._recorder.silent:
-            return func(*args, **(kwargs or {}))
-        self._recorder.silent = True
-        try:
-            result = func(*args, **(kwargs or {}))
-        finally:
-            self._recorder.silent = False
-        inputs, outputs = list(tensors_of(args)), list(tensors_of(result))
-        self._recorder.note("recurrent", name, inputs, outputs)
-        return result
-
-
-@contextmanager
-def _paths(model: nn.Module) -> Iterator[Callable[[], str]]:
-    """A function that tells the path of the module that runs; by hooks that are taken off behind."""
-    names = {id(module): path for path, module in model.named_modules(remove_duplicate=True)}
-    running = list[str]()
-
-    def enter(module: nn.Module, _: Any) -> None:
-        running.append(names.get(id(module), running[-1] if running else ""))
-
-    def leave(module: nn.Module, _: Any, output: Any) -> None:
-        if running:
-            running.pop()
-
-    handles = [
-        hooks.register_module_forward_pre_hook(enter),
-        hooks.register_module_forward_hook(leave, always_call=True),
-    ]
-    try:
-        yield lambda: running[-1] if running else ""
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _graph(model: nn.Module, recorder: Recorder, returned: list[int], answered: list[str]) -> Graph:
-    parameters = dict(model.named_parameters())
-    first = {id(p): name for name, p in parameters.items()}
-    owners, ties = dict[str, Owner](), dict[str, str]()
-    for path, module in model.named_modules(remove_duplicate=False):
-        for leaf, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            full, name = f"{path}.{leaf}" if path else leaf, first[id(parameter)]
-            if full == name:
-                owners[name] = Owner(path, type(module).__name__, leaf)
-            else:
-                ties[full] = name
-    return Graph(
-        values=tuple(recorder.values),
-        operations=tuple(recorder.operations),
-        shapes={name: tuple(p.shape) for name, p in parameters.items()},
-        owners={name: owners[name] for name in parameters},
-        outputs=tuple(returned),
-        frozen=frozenset(name for name, p in parameters.items() if not p.requires_grad),
-        ties=ties,
-        integers=frozenset(
-            n for n, p in parameters.items() if not (p.is_floating_point() or p.is_complex())
-        ),
-        answered=tuple(dict.fromkeys(answered)),
+def _refused(
+    model: nn.Module, recorder: Recorder, fault: Exception, *, execute: bool
+) -> DomainError:
+    told = (str(fault).strip().splitlines() or [""])[0].rstrip(".")
+    hint = "" if execute else ", or execute=True to run it on the CPU if it depends on numbers"
+    return DomainError(
+        f"plan: the model must accept the example; {type(model).__name__} raised "
+        f"{type(fault).__name__}: {told} (in {recorder.where() or 'its forward'}). "
+        f"Pass a batch as the model's forward takes it{hint}."
     )
+
+
+def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """An example as positional and keyword arguments."""
+    if isinstance(example, Mapping):
+        return (), dict(example.items())
+    if isinstance(example, tuple) and not hasattr(example, "_fields"):
+        return tuple(example), {}
+    return (example,), {}
+

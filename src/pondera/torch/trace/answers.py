@@ -18,11 +18,14 @@ class Answers:
 
     Args:
         truth: what a condition is said to be.
+        period: integers count up and begin again at 0 behind so many.
+        start: the first integer.
     """
 
-    def __init__(self, *, truth: bool = True) -> None:
-        self._truth = truth
-        self._asked = 0
+    def __init__(self, *, truth: bool = True, period: int = 2, start: int = 0) -> None:
+        self._truth, self._period = truth, period
+        self.next = start
+        self._steps: dict[int, tuple[torch.Tensor, int]] = {}  # sizes of packed batches
         self.path = lambda: ""
         self.given: list[str] = []
 
@@ -30,8 +33,14 @@ class Answers:
         """The operation's own result, or an answer."""
         if name == "_grouped_mm" and is_fake(args[0]):
             return _grouped(args[0], args[1])  # whose own check wants bfloat16
+        known = self._steps.get(id(args[0])) if args else None
+        if known and name in ("_local_scalar_dense", "item"):
+            return known[1]
         try:
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            if known and name in ("select", "_to_copy"):
+                self._steps[id(result)] = result, known[1]
+            return result
         except (DataDependentOutputException, DynamicOutputShapeException):
             result = self._answer(func, name, args, kwargs)
             self.given.append(f"{name} in {self.path() or 'the model'}")
@@ -51,22 +60,45 @@ class Answers:
             return args[0].new_empty((args[0].numel(),), dtype=torch.long)
         if name in ("_unique2", "unique_dim", "unique_consecutive", "_unique"):
             return _unique(args[0], len(func._schema.returns))
+        if name == "_pack_padded_sequence":
+            rows, steps = _packed(args[0], batch_first=args[2])
+            self._steps[id(steps)] = steps, rows.shape[0] // steps.shape[0]
+            return rows, steps
         if name == "bincount":
             return args[0].new_empty((max(1, int(kwargs.get("minlength", 1))),), dtype=torch.long)
         return func(*args, **kwargs)
 
     def _number(self, dtype: torch.dtype) -> Any:
-        """Conditions are as told; numbers count up from 0, so that choices differ from call to call."""
+        """Conditions are as told; numbers count up, so that choices differ from call to call."""
         if dtype == torch.bool:
             return self._truth
-        self._asked += 1
-        return 1.0 if dtype.is_floating_point else (self._asked - 1) % 2 if self._truth else 1
+        if dtype.is_floating_point:
+            return 1.0
+        self.next += 1
+        return (self.next - 1) % self._period
 
 
 def _grouped(rows: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     if rows.dim() == 2 and matrices.dim() == 3:
         return rows.new_empty((rows.shape[0], matrices.shape[2]))
     return torch.matmul(rows, matrices)
+
+
+def _packed(padded: torch.Tensor, *, batch_first: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sequences that are all as long as the longest."""
+    steps, batch = padded.shape[1 if batch_first else 0], padded.shape[0 if batch_first else 1]
+    rows = padded.new_empty((steps * batch, *padded.shape[2:]))
+    return rows, torch.empty((steps,), dtype=torch.long)
+
+
+def padded(
+    rows: torch.Tensor, steps: torch.Tensor, *, batch_first: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Packed sequences side by side again, all as long as the longest."""
+    length = steps.shape[0]
+    batch = rows.shape[0] // length
+    shape = (batch, length) if batch_first else (length, batch)
+    return rows.new_empty((*shape, *rows.shape[1:])), torch.empty((batch,), dtype=torch.long)
 
 
 def _indexed(entering: torch.Tensor, places: list[torch.Tensor | None]) -> torch.Tensor:

@@ -10,10 +10,17 @@ import torch
 
 
 class _Slot:
-    """The place of a tensor in a recorded call."""
+    """The place of a tensor in a recorded call.
+
+    Args:
+        truth: whether it held truth values.
+    """
+
+    def __init__(self, *, truth: bool) -> None:
+        self.truth = truth
 
 
-_SLOT = _Slot()
+_SLOT, _CONDITION = _Slot(truth=False), _Slot(truth=True)
 
 
 def with_defaults(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -56,13 +63,14 @@ class Call:
 
 def _emptied(entry: Any) -> Any:
     if isinstance(entry, torch.Tensor):
-        return _SLOT
+        return _CONDITION if entry.dtype == torch.bool else _SLOT
     if isinstance(entry, (list, tuple)):
         return [_emptied(part) for part in entry]
     return entry
 
 
 def _filled(entry: Any, left: list[torch.Tensor]) -> Any:
-    if entry is _SLOT:
-        return left.pop(0)
+    if isinstance(entry, _Slot):
+        given = left.pop(0)
+        return given != 0 if entry.truth else given
     return [_filled(part, left) for part in entry] if isinstance(entry, list) else entry

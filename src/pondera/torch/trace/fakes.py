@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.parameter import is_lazy
 
 from pondera.core.errors import DomainError
 from pondera.model.inputs import Input
+from pondera.torch.trace.trees import mapped
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Stand:
 
 def stand_ins(model: nn.Module) -> Stand:
     """Tensors without numbers, on the CPU, for all parameters and buffers."""
+    _refuse_lazy(model)
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode:
         parameters = {name: _like(p, p.requires_grad) for name, p in model.named_parameters()}
@@ -45,7 +47,8 @@ def stand_ins(model: nn.Module) -> Stand:
 
 
 def copies(model: nn.Module) -> Stand:
-    """Parameters as they are and copies of buffers, to be run in earnest on the CPU."""
+    """Copies of parameters and buffers, to be run in earnest on the CPU."""
+    _refuse_lazy(model)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_meta:
             raise DomainError(
@@ -53,47 +56,47 @@ def copies(model: nn.Module) -> Stand:
                 "Call module.to_empty(device='cpu') first, or leave execute out."
             )
     parameters = {
-        name: p.detach().cpu().requires_grad_(p.requires_grad)
+        name: p.detach().cpu().clone().requires_grad_(p.requires_grad)
         for name, p in model.named_parameters()
     }
     buffers = {name: b.detach().cpu().clone() for name, b in model.named_buffers()}
     return Stand(None, parameters, buffers)
 
 
+def _refuse_lazy(model: nn.Module) -> None:
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            raise DomainError(
+                f"plan: every parameter must have a shape; got {name!r} of a lazy module. "
+                "Run the model once on a batch, then plan."
+            )
+
+
 def _like(tensor: torch.Tensor, trained: bool) -> torch.Tensor:
-    if is_lazy(tensor):
-        raise DomainError(
-            "plan: a lazy module has no shapes yet. Run it once on a batch, or pass execute=True."
-        )
     made = torch.empty(tuple(tensor.shape), dtype=tensor.dtype, device="cpu")
     return made.requires_grad_(trained) if trained else made
 
 
 def faked_example(example: Any, mode: FakeTensorMode | None) -> Any:
     """An example of tensors without numbers; an `Input` becomes one of its shape and dtype."""
-    if isinstance(example, Input):
-        dtype = getattr(torch, example.dtype)
-        return torch.empty(example.shape, dtype=dtype) if mode else _drawn(example, dtype)
-    if isinstance(example, torch.Tensor):
-        return _stand(example) if mode else example.detach().cpu().clone()
-    if isinstance(example, dict):
-        return type(example)({key: faked_example(e, mode) for key, e in example.items()})
-    if isinstance(example, tuple) and hasattr(example, "_fields"):
-        return type(example)(*(faked_example(e, mode) for e in example))
-    if isinstance(example, (list, tuple)):
-        return type(example)(faked_example(entry, mode) for entry in example)
-    return example
+    if mode is None:
+        return mapped(example, _copied)
+    return mapped(example, stand_in)
 
 
-def _stand(tensor: torch.Tensor) -> torch.Tensor:
+def stand_in(tensor: torch.Tensor | Input) -> torch.Tensor:
+    """A tensor without numbers, on the CPU; made inside the mode that makes them so."""
+    if isinstance(tensor, Input):
+        return torch.empty(tensor.shape, dtype=getattr(torch, tensor.dtype))
+    if isinstance(tensor, FakeTensor):
+        return tensor
     made = torch.empty(tuple(tensor.shape), dtype=tensor.dtype, device="cpu")
     return made.requires_grad_(tensor.requires_grad) if tensor.requires_grad else made
 
 
-def _drawn(example: Input, dtype: torch.dtype) -> torch.Tensor:
-    floats = dtype.is_floating_point or dtype.is_complex
-    return (
-        torch.randn(example.shape, dtype=dtype)
-        if floats
-        else torch.zeros(example.shape, dtype=dtype)
-    )
+def _copied(tensor: torch.Tensor | Input) -> torch.Tensor:
+    if isinstance(tensor, torch.Tensor):
+        return tensor.detach().cpu().clone()
+    dtype = getattr(torch, tensor.dtype)
+    drawn = dtype.is_floating_point or dtype.is_complex
+    return torch.randn(tensor.shape, dtype=dtype) if drawn else torch.zeros(tensor.shape, dtype=dtype)

@@ -53,8 +53,14 @@ def product_of(
         return _convolution(name, args, values, place(0), place(1), shapes[0])
     if name == "_grouped_mm":
         return _grouped(values, place(0), place(1), shapes[0])
+    if name == "_trilinear":
+        rows = fresh_dims(shapes[0][:-1])
+        kept = made_by(values[place(1)].dims[0])
+        return Found("contract", Product(place(0), place(1), (1, 2), (0,)), (*rows, kept))
     if name in ("embedding", "_embedding_bag", "_embedding_bag_forward_only"):
-        return _lookup(values, place(0), shapes[0])
+        return _lookup(values, place(0), place(1), shapes[0])
+    if picks_rows(name, args, values) and len(values[0].shape) == 2:
+        return _lookup(values, 0, 1, shapes[0])
     return None
 
 
@@ -134,9 +140,19 @@ def _convolution(
     return Found("convolve", product, (*dims, *fresh_dims(shape[-len(field) :])))
 
 
-def _lookup(values: Sequence[Value], table: int, shape: tuple[int, ...]) -> Found | None:
+def picks_rows(name: str, args: Sequence[Any], values: Sequence[Value]) -> bool:
+    """Whether rows of a table that is made of parameters are picked by an index that inputs decide."""
+    if name not in ("index", "index_select") or len(values) != 2 or not values[0].parameters:
+        return False
+    first = args[1] == 0 if name == "index_select" else args[1][0] is not None
+    return first and values[1].live and values[1].integer
+
+
+def _lookup(
+    values: Sequence[Value], table: int, rows: int, shape: tuple[int, ...]
+) -> Found | None:
     w = values[table]
     if len(w.shape) != 2:
         return None
-    product = Product(1 - table if len(values) == 2 else table, table, (), (1,), (0,))
+    product = Product(rows, table, (), (1,), (0,))
     return Found("lookup", product, (*fresh_dims(shape[:-1]), made_by(w.dims[1])))

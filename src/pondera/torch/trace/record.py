@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 import torch
+from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -16,8 +18,10 @@ from pondera.torch.flow import share_memory, tensors_of
 from pondera.torch.trace import names
 from pondera.torch.trace.answers import Answers
 from pondera.torch.trace.calls import Call, with_defaults
-from pondera.torch.trace.products import Found, product_of
-from pondera.torch.trace.slots import slots_of
+from pondera.torch.trace.devices import Devices
+from pondera.torch.trace.products import Found, picks_rows, product_of
+from pondera.torch.trace.moves import moved
+from pondera.torch.trace.slots import over_of, slots_of
 from pondera.torch.trace.views import broadcast, viewed
 
 _DEEPEST: Final = 2048  # operations; a chain of in-place writes beyond is cut
@@ -45,7 +49,7 @@ class Recorder(TorchDispatchMode):
         self.operations: list[Operation] = []
         self._held: dict[int, tuple[torch.Tensor, int]] = {}  # the tensor is held: ids are reused
         self._memory: dict[int, list[torch.Tensor]] = {}
-        self._answers, self._path = answers, path
+        self._answers, self._path, self._devices = answers, path, Devices()
         self.silent = False
         for name, tensor in parameters.items():
             dims = parameter_dims(name, tensor.shape)
@@ -60,8 +64,12 @@ class Recorder(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        kwargs = kwargs or {}
+        args, kwargs = self._devices.moved(args, kwargs or {})
         name = names.plain_name(func)
+        apart = None if self.silent else _taken_apart(func, name)
+        if apart is not None:
+            with self:
+                return apart(*args, **kwargs)
         result = self._answers.answered(func, name, args, kwargs)
         outputs = list(tensors_of(result))
         if self.silent or name in names.SILENT or not outputs:
@@ -106,7 +114,8 @@ class Recorder(TorchDispatchMode):
         values = [self.values[number] for number in numbers]
         found = product_of(name, args, values, [tuple(o.shape) for o in outputs], parts)
         operation, dims = self._described(func, name, args, values, outputs, found)
-        self._add(replace(operation, inputs=numbers), outputs, dims)
+        picked = found is None and picks_rows(name, args, values)  # an expert's weight, not a row
+        self._add(replace(operation, inputs=numbers), outputs, dims, dead=picked)
         if found is not None:
             self.made(self.operations[-1], parts, outputs[0])
 
@@ -134,7 +143,8 @@ class Recorder(TorchDispatchMode):
             made = Operation(-1, found.kind, name, (), (), product=found.product)
             return made, [found.dims, *[fresh_dims(shape) for shape in shapes[1:]]]
         kind = names.kind_of(func, name, len(values))
-        made = Operation(-1, kind, name, (), (), slots=slots_of(name, args))
+        over = over_of(kind, name, args, len(values[0].shape) if values else 0)
+        made = Operation(-1, kind, name, (), (), slots=slots_of(name, args), over=over)
         if kind == "view":
             return made, viewed(name, values[0].dims, args, shapes)
         if kind in ("pointwise", "combine"):
@@ -145,14 +155,21 @@ class Recorder(TorchDispatchMode):
         if name.startswith("_scaled_dot_product"):
             mixed = (*values[0].dims[:-1], *values[2].dims[-1:])
             return made, [_kept(mixed, shape) for shape in shapes]
+        if kind == "move":
+            return made, [moved(name, values, args, shape) for shape in shapes]
         return made, [_kept(values[0].dims if values else (), shape) for shape in shapes]
 
     def _add(
-        self, operation: Operation, outputs: Sequence[torch.Tensor], dims: Sequence[Dims]
+        self,
+        operation: Operation,
+        outputs: Sequence[torch.Tensor],
+        dims: Sequence[Dims],
+        *,
+        dead: bool = False,
     ) -> None:
         number = len(self.operations)
         entering = [self.values[number] for number in operation.inputs]
-        live = any(value.live for value in entering)
+        live = any(value.live for value in entering) and not dead
         made_of = frozenset[str]() if live else frozenset(n for v in entering for n in v.parameters)
         written = [output for output in outputs if id(output) in self._held]
         made = [
@@ -195,6 +212,17 @@ class Recorder(TorchDispatchMode):
             self.operations.append(
                 Operation(place, "move", "written", inputs, (value.number,), self._path())
             )
+
+
+@cache
+def _taken_apart(func: Any, name: str) -> Callable[..., Any] | None:
+    """What an operation does in simpler ones, where that tells more than its name."""
+    if name in names.WRITTEN_OUT:
+        return decomposition_table.get(func)
+    if func.namespace != "aten" or name in names.SILENT:
+        return None
+    composite = torch._C.DispatchKey.CompositeImplicitAutograd
+    return func.decompose if func.has_kernel_for_dispatch_key(composite) else None
 
 
 def _kept(dims: Dims, shape: tuple[int, ...]) -> Dims:

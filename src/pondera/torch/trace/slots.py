@@ -37,3 +37,21 @@ def slots_of(name: str, args: Sequence[Any]) -> tuple[str, ...]:
         told = _SLOTS.get(name, ())
     pairs = zip(told, args, strict=False)
     return tuple(slot for slot, entry in pairs if isinstance(entry, torch.Tensor))
+
+
+_LAST: Final = frozenset("_fused_rms_norm native_layer_norm rms_norm".split())
+
+
+def over_of(kind: str, name: str, args: Sequence[Any], dims: int) -> tuple[int, ...]:
+    """The dimensions that a reduction, a softmax or a normalisation runs over; empty if not known."""
+    if name in _LAST:
+        return tuple(range(dims - len(args[1]), dims))
+    if kind not in ("reduce", "softmax") or "pool" in name or name.startswith("_scaled"):
+        return ()
+    place = 2 if name in ("linalg_vector_norm", "norm") else 1
+    given = args[place] if len(args) > place else None
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = [given]
+    if given is None or (isinstance(given, (list, tuple)) and not given):
+        return tuple(range(dims))
+    return tuple(sorted(k % dims for k in given)) if isinstance(given, (list, tuple)) else ()

@@ -120,12 +120,13 @@ _RULES = {
 
 
 def broadcast(parts: Sequence[Dims], shape: Shape) -> Dims:
-    """Dimensions of a pointwise result: of the first part that has the dimension in full."""
+    """Dimensions of a pointwise result: of the first part that has it in full, a weight's before others."""
     found = list[Dim]()
     for place, size in enumerate(shape):
         back = len(shape) - place
         full = [dims[-back] for dims in parts if len(dims) >= back and size_of(dims[-back]) == size]
-        found.append(full[0] if full else fresh_dim(size))
+        known = [dim for dim in full if any(f.axis.owner or f.axis.parent for f in dim)]
+        found.append((known or full or [fresh_dim(size)])[0])
     return tuple(found)
 
 

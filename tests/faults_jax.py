@@ -107,9 +107,16 @@ FAULTS = (
     Mutant(
         "jax_reflections_not_signed",
         f"{JAX}/matrices.py",
-        "return lax.linalg.householder_product(reflectors, tau) * signs",
-        "return lax.linalg.householder_product(reflectors, tau)",
+        "product = product * jnp.where(diagonal < 0, one, -one)[None]",
+        "product = product * one",
         "test_jax_laws.py::test_matrices_are_numpy_s_to_their_rounding",
+    ),
+    Mutant(
+        "jax_mirror_that_devices_share",
+        f"{JAX}/matrices.py",
+        "q = (q[None] * pair[:, None, None]).reshape(-1, q.shape[1])",
+        "q = jnp.concatenate([q, -q])",
+        "test_jax_meshes.py::test_no_device_asks_another",
     ),
     Mutant(
         "jax_negative_seed_wrapped",

@@ -105,7 +105,7 @@ def test_rows_in_a_ball_are_those_of_a_constrained_solver(name):
     w = model.w.detach()
     assert (w - torch.tensor(best)).abs().max() <= 1e-3
     assert int((w.norm(dim=1) > radius * (1 - 1e-6)).sum()) == 3
-    if case.way == "metric":  # elsewhere a row may end a rounding inside its ball, where the gap jumps
+    if case.way == "metric":  # elsewhere a row may end a rounding inside, where the gap jumps
         assert handle.gap()["w"].max() <= 0.01
 
 

@@ -46,6 +46,13 @@ def test_every_law_has_a_name_here(name):
     assert inspect.getdoc(getattr(laws, name)) in inspect.getdoc(getattr(pj, name))
 
 
+def test_scalars_of_jax_are_numbers():
+    made = pj.truncated_normal((6, 10), std=jnp.float32(0.25), cut=jnp.asarray(1.5), **STREAM)
+    assert same(made, pn.truncated_normal((6, 10), std=0.25, cut=1.5, **STREAM))
+    offset, expected = (jnp.int32(2), 3), pn.normal((6, 10), std=0.1, **STREAM)[2:4, 3:8]
+    assert same(pj.normal((6, 10), std=0.1, offset=offset, size=(2, 5), **STREAM), expected)
+
+
 def test_names_take_their_law_s_options():
     made = pj.he_normal((6, 10), slope=0.3, fan="out", in_axes=(1,), out_axes=(0,), **STREAM)
     axes = {"in_axes": (1,), "out_axes": (0,)}
@@ -119,6 +126,11 @@ MESSAGES = {
         lambda: jax.jit(lambda s: pj.unit_rows((3, 4), seed=s, name="w"))(3),
         "draw: unit_rows is made on the host and needs a seed that is known before tracing; got a "
         "traced seed for 'w'. Draw outside jit and vmap, or pass an integer.",
+    ),
+    "traced option": (
+        lambda: jax.jit(lambda std: pj.normal((3,), std=std, **STREAM))(0.1),
+        "draw: normal needs options that are known before tracing; got a traced std. Pass a number, or "
+        "draw with 1 and multiply.",
     ),
     "traced offset": (
         lambda: jax.jit(lambda i: pj.orthogonal((3, 4), offset=(i, 0), size=(1, 4), **STREAM))(1),

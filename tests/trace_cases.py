@@ -23,7 +23,7 @@ class Net(nn.Module):
 
 
 def weight(*shape: int, dtype=None) -> nn.Parameter:
-    return nn.Parameter(torch.randn(*shape, dtype=dtype))
+    return nn.Parameter(torch.randn(shape, dtype=dtype))
 
 
 def anatomy(model: nn.Module, *example, **options) -> Anatomy:

@@ -71,9 +71,10 @@ def weight(
 
     Limits:
         A traced seed counts modulo 2³² (2⁶⁴ if it has 64 bits); a traced offset is not checked. Orthogonal
-        matrices are made whole on every device, equal to NumPy's to float64's rounding. All laws that are
-        neither element-wise nor orthogonal are made on the host; under jit their numbers are constants of
-        the program. XLA may contract a draw with arithmetic of yours in the same jit.
+        matrices are made whole on every device and equal NumPy's to the rounding of their dtype. All laws
+        that are neither element-wise nor orthogonal are made on the host; under jit their numbers are
+        constants of the program. `draw + x` in one jit is one fused multiply-add on some processors: that
+        sum, not the draw, may differ from NumPy's in its last bit. Numbers below 1.2e-38 may be 0.
     """
     kind = _dtype_name(dtype)
     moving = any(traced(first) for first in offset or ())

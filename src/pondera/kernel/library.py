@@ -20,7 +20,7 @@ Level = Literal["numpy", "plain", "avx2", "avx512"]
 
 VARIABLE: Final = "PONDERA_KERNEL"
 LEVELS: Final[tuple[Level, ...]] = ("numpy", "plain", "avx2", "avx512")  # the widest last
-_ABI: Final = 2  # PONDERA_ABI of csrc/pondera.h
+_ABI: Final = 3  # PONDERA_ABI of csrc/pondera.h
 _SUFFIX: Final = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 PLACE: Final = Path(__file__).with_name(f"_pondera_kernel{_SUFFIX}")
 

@@ -88,7 +88,7 @@ class DecayGroups(list[dict[str, Any]]):
     def table(self) -> str:
         """The audit as text, a line per parameter."""
         head = ("parameter", "shape", "decays", "kind", "why")
-        lines = [head]
+        lines: list[tuple[str, ...]] = [head]
         for row in self.rows:
             shape = " × ".join(map(str, row.shape)) or "scalar"
             lines.append((row.name, shape, "yes" if row.decayed else "no", row.kind, row.why))

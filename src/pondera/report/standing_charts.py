@@ -70,6 +70,10 @@ class _Lanes:
         )
         base = self._base(rows, named, f"{field} said", title)
         held = base.transform_filter(f"isValid(datum['{field}'])")
+        sides: Any = (
+            (">=", "right", -6, self.theme.ground),
+            ("<", "left", 6, self.theme.ink),
+        )
         bar = held.mark_bar(fill=self.theme.series[_SERIES], height=_LANE - 10)
         return self._framed(
             title,
@@ -78,10 +82,7 @@ class _Lanes:
                 held.transform_filter(f"datum['{field}'] {test} {_INSIDE}")
                 .mark_text(align=side, dx=aside, fill=ink)
                 .encode(x=across, text=f"{field} said:N")
-                for test, side, aside, ink in (
-                    (">=", "right", -6, self.theme.ground),
-                    ("<", "left", 6, self.theme.ink),
-                )
+                for test, side, aside, ink in sides
             ),
         )
 
@@ -110,7 +111,8 @@ class _Lanes:
         """Rows in their lanes, with what is told of each."""
         names = f"{json.dumps(self.labels, ensure_ascii=False)}[datum.value]"
         settings: dict[str, Any] = {"labelExpr": names, "labelColor": self.theme.ink}
-        axis = alt.Axis(title=None, labelLimit=0, **(settings if named else {"labels": False}))
+        chosen: dict[str, Any] = settings if named else {"labels": False}
+        axis = alt.Axis(title=None, labelLimit=0, **chosen)
         down = alt.Y("lane:O", axis=axis).scale(domain=list(range(len(self.labels))))
         tips = (("name", "parameter"), ("bound", "bound"), (said, title))
         return alt.Chart(alt.InlineData(values=rows)).encode(

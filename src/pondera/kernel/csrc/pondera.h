@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define PONDERA_ABI 2
+#define PONDERA_ABI 3
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)

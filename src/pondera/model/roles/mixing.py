@@ -9,7 +9,7 @@ from typing import Final
 
 from pondera.model.axes import Extent, extents, rooted
 from pondera.model.roles.streams import Streams
-from pondera.model.roles.uses import Use, beneath, is_modulated, is_norm, mixes, origin_of
+from pondera.model.roles.uses import Use, beneath, is_modulated, is_norm, mixes, origin_of, uncentred
 from pondera.model.roles.walks import Walks
 from pondera.model.sites import Feed, Follow, Role
 from pondera.model.trace import Operation
@@ -102,6 +102,8 @@ def _gates(walks: Walks, owners: dict[int, Use], operation: Operation, found: Mi
     if any(use is None or not use.in_axes for use in made) or pair[0].base == pair[1].base:
         return
     active = [e.function is not None and not e.affine for e in pair]
+    if all(active):  # a clamp alone is no gate
+        active = [not e.label.split(", ")[-1].startswith("clamp") for e in pair]
     within = [walks.reaches(one.base, other.base) for one, other in (pair, pair[::-1])]
     for expression, use, gate in zip(pair, made, active, strict=True):
         if use is None or not any(active):
@@ -133,7 +135,8 @@ def _normalised(walks: Walks, owners: dict[int, Use], operation: Operation, foun
         if use is not None:
             found.follow(use.name, Follow("norm", "modulation"))
     if operation.kind == "normalise" or is_norm(walks, operation):
-        use = _use_at(walks, owners, operation.inputs[0])
+        whole = uncentred(walks, walks.expression(operation.inputs[0]).base)
+        use = _use_at(walks, owners, whole)
         if use is not None:
             found.follow(use.name, Follow("norm"))
 

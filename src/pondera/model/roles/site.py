@@ -152,6 +152,9 @@ def _table(
     rows, walks = uses[0].entering, found.walks
     made = (walks.graph.maker(n) for n in walks.back(rows, stop=lambda made: made.kind == "lookup"))
     counted = any(maker is not None and maker.label == "cumsum" for maker in made)
+    small = found.smalls.get(plain.name)
+    if small is not None and small.role == "position bias":
+        return (part_of("position bias", plain.shape),), small.why
     live = walks.value(rows).live and not counted
     told = "by the input" if live else "by place"
     role = "embedding" if live else "position"

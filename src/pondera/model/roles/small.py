@@ -130,6 +130,9 @@ def _small(
     if operation.kind == "move":
         return Small("token", "put among the inputs")
     if operation.kind == "softmax":
+        slot = dict(zip(operation.inputs, operation.slots, strict=False)).get(number, "")
+        if slot == "mask":
+            return Small("position bias", "added to attention's logits", 0.0)
         return Small("token", "attended to like an input")
     return Small("other", f"used by {operation.label}")
 

@@ -103,13 +103,19 @@ def _use(
         product,
         summed,
         kept,
-        axes(product.shared),
+        _stacked(shape, axes(product.shared), {*summed, *kept, *field}),
         field,
         fan_in,
         fan_out,
         operation.outputs[0],
         parts[0] if len(parts) == 1 else None,
     )
+
+
+def _stacked(shape: Sequence[int], shared: tuple[int, ...], known: set[int]) -> tuple[int, ...]:
+    """Axes along which whole weights lie; also those of which an index picks one, as an expert's."""
+    picked = [k for k, n in enumerate(shape) if n > 1 and k not in known] if len(shape) > 2 else []
+    return tuple(sorted({*shared, *picked}))
 
 
 def _left_over(shape: Sequence[int], known: set[int], length: int) -> tuple[int, ...]:
@@ -256,11 +262,11 @@ def is_norm(walks: Walks, maker: Operation) -> bool:
 
 
 def _same_stuff(walks: Walks, entering: int, of: int) -> bool:
-    one, other = (_uncentred(walks, walks.expression(n).base) for n in (entering, of))
+    one, other = (uncentred(walks, walks.expression(n).base) for n in (entering, of))
     return one == other or (walks.reaches(other, entering) and _near(walks, other, entering))
 
 
-def _uncentred(walks: Walks, number: int) -> int:
+def uncentred(walks: Walks, number: int) -> int:
     """What a value was before its mean was taken off."""
     maker = walks.graph.maker(number)
     live = walks.live(maker) if maker is not None and maker.label == "sub" else []

@@ -15,7 +15,7 @@ test: .venv/ready
 
 test-all: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m ""
-	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.mutants --all
 
 lint: .venv/lint
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from torch import nn
 from torch.nn.functional import linear, relu
 
+import pondera
 from pondera.core.errors import DomainError
 from pondera.torch.calibrate import calibration, rescale
 
@@ -143,3 +144,43 @@ def test_the_global_generator_stays_where_it_was():
     batch, state = torch.randn(8, 4), torch.get_rng_state()
     calibration(model, batch, weights(model))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+# --- through the plan ---
+
+
+def tail(model, batch):
+    names = [str(k) for k in range(0, len(model), 2)]
+    return [rms(output) for output in outputs_of(model, batch, names[:-1]).values()]
+
+
+def test_a_plan_by_a_formula_that_does_not_fit_is_brought_to_size():
+    """He's √2 is not SiLU's gain: by layer 40 the signal has vanished, and one pass brings it back."""
+    model, batch = chain(nn.SiLU, 40), torch.randn(64, 32)
+    plan = pondera.plan(model, batch, scheme="he").initialize(seed=0)
+    assert tail(model, batch)[-1] < 0.1
+    factors = plan.calibrate(batch)
+    levels = tail(model, batch)
+    assert max(levels) / min(levels) < 1 + 4 * 2**-10
+    assert set(factors) == {f"{2 * k}.weight" for k in range(39)}
+
+
+def test_a_calibrated_plan_can_be_saved_and_drawn_again(tmp_path):
+    model, batch = chain(nn.Tanh, 5), torch.randn(64, 32)
+    plan = pondera.plan(model, batch, scheme="glorot").initialize(seed=0)
+    plan.calibrate(batch)
+    kept = [p.clone() for p in model.parameters()]
+    plan.save(tmp_path / "plan.toml")
+    again = pondera.Plan.load(tmp_path / "plan.toml").apply(model).initialize(seed=0)
+    for now, before in zip(model.parameters(), kept, strict=True):
+        torch.testing.assert_close(now.detach(), before, rtol=2**-22, atol=0)
+    assert not plan.diff(again)
+    assert plan["2.weight"].std == pytest.approx(float(model[2].weight.detach().std()), rel=3 / 64)
+
+
+def test_a_pattern_calibrates_some():
+    model, batch = chain(nn.ReLU, 4), torch.randn(64, 32)
+    plan = pondera.plan(model, batch, scheme="he").initialize(seed=0)
+    assert set(plan.calibrate(batch, "2.weight")) == {"2.weight"}
+    with pytest.raises(DomainError, match=r"pattern='6\.weight', which means none"):
+        plan.calibrate(batch, "6.weight")

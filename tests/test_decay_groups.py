@@ -322,3 +322,58 @@ def test_messages_say_what_to_do(call, message):
 def test_a_model_with_nothing_to_train_is_refused(model):
     with pytest.raises(DomainError, match="decay_groups: needs a parameter that is trained; got"):
         pondera.decay_groups(model, weight_decay=0.1)
+
+
+# --- names and layers of other makes ---
+
+
+def test_a_compiled_models_names_are_the_plain_ones():
+    plain = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    model = torch.compile(plain, backend="eager")
+    assert audit(model) == audit(plain)
+    assert audit(model, keep="0.weight")["0.weight"] == ("weight", False)
+
+
+def test_a_tied_weight_goes_by_either_name():
+    for pattern in ("read.*", "write.*"):
+        (row,) = pondera.decay_groups(Tied(), weight_decay=0.1, decay=pattern).rows
+        assert (row.name, row.decayed) == ("read.weight", True)
+
+
+def test_a_parametrized_embedding_is_still_a_table():
+    assert audit(parametrizations.weight_norm(nn.Embedding(5, 3))) == {
+        "parametrizations.weight.original0": SCALE,
+        "parametrizations.weight.original1": ("embedding", False),
+    }
+
+
+def test_embeddings_of_other_libraries_are_known_by_what_they_count():
+    class ParallelEmbedding(Holder):
+        num_embeddings = 9
+
+    found = audit(ParallelEmbedding(weight=(9, 3), cls_token=(1, 1, 3)))
+    assert found == {"weight": ("embedding", False), "cls_token": ("token", False)}
+
+
+def test_a_lazy_layer_is_refused_with_the_reason():
+    with pytest.raises(DomainError) as fault:
+        pondera.decay_groups(nn.Sequential(nn.LazyLinear(3)), weight_decay=0.1)
+    assert str(fault.value) == (
+        "decay_groups: '0.weight' belongs to a lazy layer and has no shape yet. Run one batch through the model "
+        "first."
+    )
+
+
+@pytest.mark.parametrize("rate", ["0.1", None, [0.1]])
+def test_a_decay_that_is_no_number_is_refused(rate):
+    with pytest.raises(DomainError, match="needs 0 <= weight_decay < inf; got weight_decay="):
+        pondera.decay_groups(nn.Linear(3, 2), weight_decay=rate)
+
+
+def test_a_model_without_parameters_is_told_as_such():
+    with pytest.raises(DomainError) as fault:
+        pondera.decay_groups(nn.ReLU(), weight_decay=0.1)
+    assert str(fault.value) == (
+        "decay_groups: needs a parameter that is trained; got a model without parameters. Set requires_grad "
+        "first, or pass the model that holds the weights."
+    )

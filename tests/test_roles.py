@@ -111,8 +111,12 @@ def test_multi_head_attention_of_other_widths():
 def test_transformer_layers_of_torch_write_to_one_stream(first):
     layer = nn.TransformerEncoderLayer(16, 4, 32, norm_first=first, batch_first=True)
     found = anatomy(nn.TransformerEncoder(layer, 3, enable_nested_tensor=False), TOKENS)
-    writers = [(s.role, s.writer.place, s.writer.count) for s in found.sites if s.writer and s.in_axes]
-    assert writers == [(r, 2 * k + j, 6) for k in range(3) for j, r in enumerate(("attention out", "down"))]
+    writers = [
+        (s.role, s.writer.place, s.writer.count) for s in found.sites if s.writer and s.in_axes
+    ]
+    assert writers == [
+        (r, 2 * k + j, 6) for k in range(3) for j, r in enumerate(("attention out", "down"))
+    ]
     assert (found.streams, found.normalised) == (1, True)
 
 
@@ -152,14 +156,21 @@ def test_packed_gates_are_told_apart(cut, expected):
 
     site = sites(Net(run, **linears(both=(16, 64), down=(32, 16))), X)["both.weight"]
     assert "/".join(part.role for part in site.parts) == expected
-    assert [(p.offset, p.fan_in, p.fan_out) for p in site.parts] == [((0, 0), 16, 32), ((32, 0), 16, 32)]
-    assert roles(nn.Sequential(nn.Linear(8, 32), nn.GLU()), torch.randn(2, 8))["0.weight"] == "up/gate"
+    assert [(p.offset, p.fan_in, p.fan_out) for p in site.parts] == [
+        ((0, 0), 16, 32),
+        ((32, 0), 16, 32),
+    ]
+    assert (
+        roles(nn.Sequential(nn.Linear(8, 32), nn.GLU()), torch.randn(2, 8))["0.weight"] == "up/gate"
+    )
 
 
 def test_excitation_gates_its_own_flow_and_that_is_no_up():
     def run(s, x):
         h = s.conv(x)
-        return s.head((h * s.b(F.relu(s.a(h.mean((2, 3))))).sigmoid()[..., None, None]).mean((2, 3)))
+        return s.head(
+            (h * s.b(F.relu(s.a(h.mean((2, 3))))).sigmoid()[..., None, None]).mean((2, 3))
+        )
 
     model = Net(run, conv=nn.Conv2d(3, 8, 3), **linears(a=(8, 2), b=(2, 8), head=(8, 2)))
     found = roles(model, torch.randn(2, 3, 8, 8))
@@ -200,7 +211,10 @@ def test_stacked_experts_have_the_fans_of_one(way):
 def test_adapters_beside_a_weight_and_inside_one():
     beside = Net(lambda s, x: s.w(x) + s.b(s.a(x)) * 2, **linears(w=(16, 24), a=(16, 4), b=(4, 24)))
     inside = Net(
-        lambda s, x: F.linear(x, s.w + s.b @ s.a), w=weight(24, 16), a=weight(4, 16), b=weight(24, 4)
+        lambda s, x: F.linear(x, s.w + s.b @ s.a),
+        w=weight(24, 16),
+        a=weight(4, 16),
+        b=weight(24, 4),
     )
     for model, tail in ((beside, ".weight"), (inside, "")):
         found = sites(model, X)
@@ -228,7 +242,9 @@ def test_parallel_branches_are_two_writers_of_one_stream():
         h = s.n(x)
         return s.h(x + s.o(attend(s.q(h), s.k(h), s.v(h))) + s.d(F.gelu(s.u(h))))
 
-    parts = linears(q=(16, 16), k=(16, 16), v=(16, 16), o=(16, 16), u=(16, 64), d=(64, 16), h=(16, 4))
+    parts = linears(
+        q=(16, 16), k=(16, 16), v=(16, 16), o=(16, 16), u=(16, 64), d=(64, 16), h=(16, 4)
+    )
     found = anatomy(Net(run, n=nn.LayerNorm(16), **parts), TOKENS)
     assert found.streams == 1
     assert [found[f"{n}.weight"].writer.place for n in "od"] == [0, 1]
@@ -275,7 +291,10 @@ def test_joined_features_are_no_stream():
         a = F.relu(s.d1(x))
         return s.o(torch.cat([F.relu(s.u(F.relu(s.m(a)))), a], 1))
 
-    parts = {n: nn.Conv2d(i, o, 3, 1, 1) for n, (i, o) in {"d1": (3, 8), "m": (8, 8), "u": (8, 8), "o": (16, 2)}.items()}
+    parts = {
+        n: nn.Conv2d(i, o, 3, 1, 1)
+        for n, (i, o) in {"d1": (3, 8), "m": (8, 8), "u": (8, 8), "o": (16, 2)}.items()
+    }
     found = anatomy(Net(run, **parts), torch.randn(1, 3, 8, 8))
     assert found.streams == 0
     assert found["o.weight"].role == "head"
@@ -288,8 +307,13 @@ def test_modulation_of_norms_is_said_to_follow():
         return x + gate * s.d(F.gelu(s.u(s.n(x) * (1 + stretch) + shift)))
 
     parts = linears(ada=(8, 48), u=(16, 32), d=(32, 16))
-    found = sites(Net(run, n=nn.LayerNorm(16, elementwise_affine=False), **parts), TOKENS, torch.randn(2, 8))
-    assert (found["ada.weight"].follow.target, found["ada.weight"].follow.label) == ("norm", "modulation")
+    found = sites(
+        Net(run, n=nn.LayerNorm(16, elementwise_affine=False), **parts), TOKENS, torch.randn(2, 8)
+    )
+    assert (found["ada.weight"].follow.target, found["ada.weight"].follow.label) == (
+        "norm",
+        "modulation",
+    )
     assert found["u.weight"].feed.source == "norm"
     assert found["d.weight"].writer.count == 1
 
@@ -315,14 +339,21 @@ def test_the_activation_between_two_weights_is_known_as_a_function(name):
         model.activation = torch_form
     found = sites(model, X)
     feed, follow = found["b.weight"].feed, found["a.weight"].follow
-    assert (feed.source, feed.weight, feed.exact, follow.target) == ("weight", "a.weight", True, "activation")
+    assert (feed.source, feed.weight, feed.exact, follow.target) == (
+        "weight",
+        "a.weight",
+        True,
+        "activation",
+    )
     assert name in feed.label
     z = np.linspace(-3, 3, 11)
     assert np.allclose(feed.activation(z), numpy_form(z))
 
 
 def test_pooled_and_joined_features_are_not_exact():
-    conv = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 2))
+    conv = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 2)
+    )
     feed = sites(conv, torch.randn(1, 3, 8, 8))["4.weight"].feed
     assert (feed.label, feed.exact) == ("relu", False)
 
@@ -331,7 +362,11 @@ def test_heads_of_every_kind():
     for end in (nn.Identity(), nn.Sigmoid(), nn.Softmax(-1), nn.LogSoftmax(-1)):
         model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2), end)
         assert roles(model, torch.randn(3, 8))["2.weight"] == "head"
-    tied = Net(lambda s, x: F.linear(F.relu(s.l(s.e(x))), s.e.weight), e=nn.Embedding(20, 8), l=nn.Linear(8, 8))
+    tied = Net(
+        lambda s, x: F.linear(F.relu(s.l(s.e(x))), s.e.weight),
+        e=nn.Embedding(20, 8),
+        l=nn.Linear(8, 8),
+    )
     site = sites(tied, IDS)["e.weight"]
     assert (site.role, site.tied_head, site.parts[0].fan_in, site.uses) == ("embedding", True, 8, 2)
 
@@ -367,7 +402,10 @@ NORMS = {
     "plain": (lambda s, x: s.w * (x * root(x)) + s.b, 1.0),
     "one plus": (lambda s, x: x * root(x) * (1 + s.w) + s.b, 0.0),
     "in float": (lambda s, x: s.w * (x.double() * root(x.double())).to(x.dtype) + s.b, 1.0),
-    "scale first": (lambda s, x: s.w * centred(x) / torch.sqrt(x.var(-1, keepdim=True) + 1e-5) + s.b, 1.0),
+    "scale first": (
+        lambda s, x: s.w * centred(x) / torch.sqrt(x.var(-1, keepdim=True) + 1e-5) + s.b,
+        1.0,
+    ),
     "by length": (lambda s, x: F.normalize(x, dim=-1) * 4 * s.w + s.b, 1.0),
     "std": (lambda s, x: s.w * centred(x) / (x.std(-1, keepdim=True) + 1e-6) + s.b, 1.0),
     "layer": (lambda s, x: F.layer_norm(x, (16,), s.w, s.b), 1.0),
@@ -408,7 +446,12 @@ def test_tables_by_input_and_by_place():
         return s.h(s.t(x) + s.p(torch.arange(x.shape[1])) + s.bag(x)[:, None] + s.raw[x])
 
     model = Net(
-        run, t=nn.Embedding(20, 8), p=nn.Embedding(9, 8), bag=nn.EmbeddingBag(20, 8), raw=weight(20, 8), h=nn.Linear(8, 3)
+        run,
+        t=nn.Embedding(20, 8),
+        p=nn.Embedding(9, 8),
+        bag=nn.EmbeddingBag(20, 8),
+        raw=weight(20, 8),
+        h=nn.Linear(8, 3),
     )
     found = roles(model, IDS)
     tables = [found[name] for name in ("t.weight", "p.weight", "bag.weight", "raw")]
@@ -417,7 +460,9 @@ def test_tables_by_input_and_by_place():
 
 def test_lengths_of_normed_weights_are_scales_of_theirs():
     model = nn.Sequential(
-        parametrizations.weight_norm(nn.Linear(8, 16)), nn.ReLU(), parametrizations.spectral_norm(nn.Linear(16, 2))
+        parametrizations.weight_norm(nn.Linear(8, 16)),
+        nn.ReLU(),
+        parametrizations.spectral_norm(nn.Linear(16, 2)),
     )
     found = sites(model, torch.randn(3, 8))
     length, direction = (found[f"0.parametrizations.weight.original{k}"] for k in (0, 1))
@@ -442,7 +487,12 @@ def test_a_state_space_layer():
     parts = linears(into=(16, 64), x_proj=(32, 10), dt_proj=(2, 32), out=(32, 16))
     conv = nn.Conv1d(32, 32, 4, groups=32, padding=3)
     found = anatomy(Net(mamba, conv=conv, A_log=weight(32, 4), D=weight(32), **parts), TOKENS)
-    named = {"A_log": "state", "D": "skip", "dt_proj.weight": "time step weight", "dt_proj.bias": "time step"}
+    named = {
+        "A_log": "state",
+        "D": "skip",
+        "dt_proj.weight": "time step weight",
+        "dt_proj.bias": "time step",
+    }
     assert {name: found[name].role for name in named} == named
     assert (found.streams, found["out.weight"].writer.count) == (1, 1)
     assert found["conv.weight"].parts[0].fan_in == 4
@@ -460,7 +510,9 @@ def splines(x, knots, order: int = 3):
 
 def test_spline_coefficients_are_told_by_the_knots():
     def run(s, x):
-        return F.linear(F.silu(x), s.base) + F.linear(splines(x, s.knots).flatten(1), s.coefficients.flatten(1))
+        return F.linear(F.silu(x), s.base) + F.linear(
+            splines(x, s.knots).flatten(1), s.coefficients.flatten(1)
+        )
 
     model = Net(run, base=weight(4, 8), coefficients=weight(4, 8, 8))
     model.register_buffer("knots", torch.arange(-3, 9).float().expand(8, -1).contiguous())

@@ -37,7 +37,10 @@ def test_true_fans_of_convolutions_of_other_dimensions(dims):
 
 
 CELLS = {
-    "lstm": (nn.LSTM(8, 16, 2, bidirectional=True, proj_size=4), "input forget cell output".split()),
+    "lstm": (
+        nn.LSTM(8, 16, 2, bidirectional=True, proj_size=4),
+        "input forget cell output".split(),
+    ),
     "gru": (nn.GRU(8, 16, 2), "reset update new".split()),
     "rnn": (nn.RNN(8, 16), [""]),
 }
@@ -74,7 +77,9 @@ def test_attention_vectors_of_a_graph_network():
         mixed = torch.einsum("ijh,jhd->ihd", (logits + near[..., None]).softmax(1), h)
         return mixed.flatten(1)
 
-    model = Net(run, w=nn.Linear(16, 512, bias=False), source=weight(1, 8, 64), target=weight(1, 8, 64))
+    model = Net(
+        run, w=nn.Linear(16, 512, bias=False), source=weight(1, 8, 64), target=weight(1, 8, 64)
+    )
     found = sites(model, torch.randn(5, 16), torch.zeros(5, 5))
     for name in ("source", "target"):
         part = found[name].parts[0]

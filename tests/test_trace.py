@@ -77,7 +77,8 @@ def test_custom_autograd_functions_are_seen_through():
 
 def test_vmap_is_seen_through():
     model = Net(
-        lambda s, x: torch.vmap(lambda w, z: torch.tanh(z @ w), (0, None))(s.w, x), w=weight(4, 8, 6)
+        lambda s, x: torch.vmap(lambda w, z: torch.tanh(z @ w), (0, None))(s.w, x),
+        w=weight(4, 8, 6),
     )
     site = sites(model, X)["w"]
     assert (site.in_axes, site.out_axes, site.batch_axes) == ((1,), (2,), (0,))
@@ -98,7 +99,9 @@ def test_raw_functional_calls_and_einsum_are_seen():
         h = torch.einsum("bi,hio->bho", h, s.b).flatten(1)
         return torch.tensordot(h @ s.c, s.d, ([1], [1]))
 
-    found = sites(Net(run, a=weight(8, 16), b=weight(4, 16, 6), c=weight(24, 12), d=weight(10, 12)), X)
+    found = sites(
+        Net(run, a=weight(8, 16), b=weight(4, 16, 6), c=weight(24, 12), d=weight(10, 12)), X
+    )
     axes = {name: (site.in_axes, site.out_axes) for name, site in found.items()}
     assert axes == {"a": ((0,), (1,)), "b": ((1,), (0, 2)), "c": ((0,), (1,)), "d": ((1,), (0,))}
 
@@ -161,7 +164,9 @@ def test_a_lazy_module_is_refused_with_the_remedy():
 
 
 def test_an_example_that_does_not_fit_is_told_with_its_place():
-    with pytest.raises(DomainError, match=r"the model must accept the example; Sequential raised") as fault:
+    with pytest.raises(
+        DomainError, match=r"the model must accept the example; Sequential raised"
+    ) as fault:
         trace(pair(), torch.randn(3, 9))
     assert "(in 0)" in str(fault.value)
     assert "execute=True" in str(fault.value)
@@ -270,7 +275,9 @@ def test_masks_and_counts_are_answered():
 
 def test_parts_of_training_alone_are_seen():
     model = Net(
-        lambda s, x: (s.a(x), s.aux(x)) if s.training else s.a(x), a=nn.Linear(8, 2), aux=nn.Linear(8, 2)
+        lambda s, x: (s.a(x), s.aux(x)) if s.training else s.a(x),
+        a=nn.Linear(8, 2),
+        aux=nn.Linear(8, 2),
     )
     assert anatomy(model.eval(), X).unseen == ()
 

@@ -25,6 +25,9 @@ from pondera.core.draw import need_dtype
 from pondera.core.errors import DomainError, ShapeError
 from pondera.core.laws.base import AbstractLaw, Axes
 from pondera.core.penalties import L1, L2
+from pondera.core.solvers import Solution as Solution
+from pondera.core.solvers import mean_loss as mean_loss
+from pondera.core.solvers import minimise as minimise
 
 Array = npt.NDArray[Any]
 

@@ -159,10 +159,10 @@ class Graph:
         reads = {number for operation in self.operations for number in operation.inputs}
         return {name for number in reads for name in self.values[number].parameters}
 
-    def maker(self, value: int) -> Operation | None:
+    def maker(self, number: int) -> Operation | None:
         """The operation that made a value."""
-        number = self.values[value].maker
-        return None if number is None else self.operations[number]
+        made = self.values[number].maker
+        return None if made is None else self.operations[made]
 
     def readers(self) -> dict[int, list[Operation]]:
         """Value → the operations that read it, in order."""

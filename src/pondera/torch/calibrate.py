@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
@@ -20,30 +20,27 @@ from pondera.torch.trace.record import Recorder
 _BATCH_NORMS: Final = nn.modules.batchnorm._BatchNorm
 
 
-class _Calibrator(Recorder):
-    """Records, and rescales the output of each weight on its way.
+class _Calibrator:
+    """Rescales the output of each weight on its way.
 
     Args:
+        recorder: what knows which value is made of which parameters.
         targets: name → RMS that the weight's output is to have, its bias aside.
     """
 
-    def __init__(
-        self,
-        parameters: Mapping[str, torch.Tensor],
-        given: Iterable[torch.Tensor],
-        path: Callable[[], str],
-        targets: Mapping[str, float],
-    ) -> None:
-        super().__init__(parameters, given, Answers(), path)
+    def __init__(self, recorder: Recorder, targets: Mapping[str, float]) -> None:
         self.factors: dict[str, float] = {}
-        self._targets = targets
+        self._recorder, self._targets = recorder, targets
 
-    def made(self, operation: Operation, parts: list[torch.Tensor], output: torch.Tensor) -> None:
+    def __call__(
+        self, operation: Operation, parts: list[torch.Tensor], output: torch.Tensor
+    ) -> None:
         """Rescale a weight's output in place."""
         product = operation.product
         if product is None or operation.kind == "lookup":
             return
-        names = self.values[operation.inputs[product.weight]].parameters & self._targets.keys()
+        weight = self._recorder.values[operation.inputs[product.weight]]
+        names = weight.parameters & self._targets.keys()
         if len(names) != 1 or not output.is_floating_point():
             return
         (name,) = names
@@ -100,7 +97,8 @@ def calibration(model: nn.Module, batch: Any, targets: Mapping[str, float]) -> d
     with modes_kept(model), seeded(None), torch.no_grad(), uncompiled():
         for module in model.modules():
             module.training = isinstance(module, _BATCH_NORMS)
-        recorder = _Calibrator(stand.parameters, tensors_of([args, kwargs]), lambda: "", targets)
+        recorder = Recorder(stand.parameters, tensors_of([args, kwargs]), Answers(), lambda: "")
+        recorder.watcher = calibrator = _Calibrator(recorder, targets)
         try:
             with recorder:
                 torch.func.functional_call(model, stand.tensors, args, kwargs)
@@ -112,7 +110,7 @@ def calibration(model: nn.Module, batch: Any, targets: Mapping[str, float]) -> d
                 f"calibrate: the model must accept the batch; {type(model).__name__} raised "
                 f"{type(fault).__name__}: {told}. Pass a batch as the model's forward takes it."
             ) from fault
-    return recorder.factors
+    return calibrator.factors
 
 
 def rescale(model: nn.Module, factors: Mapping[str, float]) -> None:

@@ -40,6 +40,15 @@ class TorchPlanner(AbstractPlanner):
             for write in ready:
                 write()
 
+    def calibrate(
+        self, model: Any, batch: Any, targets: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        from pondera.torch.calibrate import calibration, rescale
+
+        factors = calibration(model, batch, targets)
+        rescale(model, factors)
+        return factors
+
     def moments(self, model: Any, rows: Sequence[PlanRow]) -> list[Moments]:
         parameters = dict(model.named_parameters())
         with torch.no_grad():
@@ -60,10 +69,10 @@ def _prepared(parameter: torch.Tensor, fill: Fill, seed: int) -> Callable[[], An
         "out_axes": fill.out_axes,
     }
     try:
-        if elementwise(block, fill.law, **drawing):
+        if elementwise(block, fill.law, **drawing) and fill.factor == 1:
             return partial(fill_, block, fill.law, **drawing)
         beside = torch.empty(tuple(block.shape), dtype=block.dtype)
-        return partial(block.copy_, fill_(beside, fill.law, **drawing))
+        return partial(block.copy_, fill_(beside, fill.law, **drawing).mul_(fill.factor))
     except (DomainError, ShapeError) as fact:
         raise placed(f"{fill.name} (torch, shape={tuple(parameter.shape)})", fact) from None
 

@@ -75,6 +75,7 @@ def _row_changes(here: PlanRow, there: PlanRow) -> list[Change]:
         ("law", _law(here), _law(there)),
         ("std", _number(here.std), _number(there.std)),
         ("decay", _yes(here.decay), _yes(there.decay)),
+        ("factor", _number(here.factor), _number(there.factor)),
         ("rate", _number(here.rate), _number(there.rate)),
         ("stream", here.stream, there.stream),
         ("order", str(here.order or "stored"), str(there.order or "stored")),
@@ -91,7 +92,7 @@ def start_changes(rows: Sequence[PlanRow], held: Sequence[Moments]) -> list[Chan
     for row, now in zip(rows, held, strict=True):
         if row.law is None or row.std is None:
             continue
-        mean, std = mean_of(row.law), row.std
+        mean, std = row.factor * mean_of(row.law), row.std
         error = 5 / sqrt(max(1, row.size))
         rounding = 2.0**-8 * max(abs(mean), abs(now.mean))  # of bfloat16
         if abs(now.std - std) > error * std + rounding * (std == 0):

@@ -9,13 +9,13 @@ from typing import Any
 from pondera.core.errors import DomainError
 from pondera.core.laws import AbstractLaw
 from pondera.model.plan import checks, edits, files, text
+from pondera.model.plan.calibration import AbstractCalibrated
 from pondera.model.plan.difference import Difference, plan_changes, start_changes
 from pondera.model.plan.planner import planner_of
-from pondera.model.plan.rates import AbstractRates
 from pondera.model.plan.row import PlanRow
 
 
-class Plan(AbstractRates):
+class Plan(AbstractCalibrated):
     """How every parameter of a model begins, and whether it decays; `pondera.plan` makes it.
 
     Args:

@@ -53,6 +53,16 @@ class AbstractPlanner(ABC):
         """Draw all of it in place, or nothing."""
 
     @abstractmethod
+    def calibrate(
+        self, model: Any, batch: Any, targets: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Multiply weights so that their outputs on the batch have these RMS; all or none.
+
+        Returns:
+            Name → factor, of the weights that the pass used.
+        """
+
+    @abstractmethod
     def moments(self, model: Any, rows: Sequence[PlanRow]) -> list[Moments]:
         """What the rows' blocks hold now.
 

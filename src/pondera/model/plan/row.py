@@ -36,6 +36,7 @@ class PlanRow:
         rate: factor on the learning rate.
         stream: name of its stream: equal streams, seeds, laws and (ordered) shapes give equal numbers.
         order: axes of the stored block in the order in which it is drawn; () as stored.
+        factor: what the drawn numbers are multiplied by: 1, unless the row was calibrated on a batch.
         kept: whether it is left alone on purpose.
         trained: whether it will be trained.
         known: how its role is known, in words.
@@ -59,6 +60,7 @@ class PlanRow:
     rate: float = 1.0
     stream: str = ""
     order: tuple[int, ...] = ()
+    factor: float = 1.0
     kept: bool = False
     trained: bool = True
     known: str = ""
@@ -98,14 +100,14 @@ class PlanRow:
     @property
     def std(self) -> float | None:
         """Standard deviation of the drawn numbers; None if nothing is drawn."""
-        return None if self.law is None else self.std_by(self.law)
+        return None if self.law is None else self.factor * self.std_by(self.law)
 
     @property
     def rms(self) -> float | None:
         """Root mean square of the drawn numbers; None if nothing is drawn."""
         if self.law is None or self.std is None:
             return None
-        return sqrt(self.std**2 + mean_of(self.law) ** 2)
+        return sqrt(self.std**2 + (self.factor * mean_of(self.law)) ** 2)
 
     def std_by(self, law: AbstractLaw) -> float:
         """Standard deviation of what a law would draw here.
@@ -127,7 +129,7 @@ class PlanRow:
                 self.std_by(law)
             except (ShapeError, DomainError) as fact:
                 raise placed(f"{self.key} (shape={self.shape})", fact) from None
-        return replace(self, law=law, why=why, gain=None, kept=law is None)
+        return replace(self, law=law, why=why, gain=None, factor=1.0, kept=law is None)
 
     def fills(self) -> tuple[Fill, ...]:
         """What is to be drawn: one fill, or one per stacked weight where the law ties them together."""
@@ -161,7 +163,9 @@ class PlanRow:
             for some in axes
         )
         whole = not self.packed and shape == self.stored
-        return Fill(self.name, law, stream, offset, shape, order, inward, outward, whole=whole)
+        return Fill(
+            self.name, law, stream, offset, shape, order, inward, outward, whole, self.factor
+        )
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,7 @@ class Fill:
         in_axes: axes summed over, of the ordered block; None where the law needs none.
         out_axes: axes produced, of the ordered block.
         whole: whether the block is the whole parameter.
+        factor: what the drawn numbers are multiplied by.
     """
 
     name: str
@@ -189,6 +194,7 @@ class Fill:
     in_axes: tuple[int, ...] | None
     out_axes: tuple[int, ...] | None
     whole: bool
+    factor: float = 1.0
 
     @property
     def plain(self) -> bool:

@@ -66,9 +66,7 @@ def _operands(walks: Walks, operation: Operation, logits: set[int]) -> list[tupl
     return [("query", product.inputs[-2]), ("key", product.inputs[-1]), ("value", other)]
 
 
-def _sources(
-    walks: Walks, owners: dict[int, Use], number: int
-) -> list[tuple[Use, list[Extent]]]:
+def _sources(walks: Walks, owners: dict[int, Use], number: int) -> list[tuple[Use, list[Extent]]]:
     """The weights that an operand is made of, each with the parts of its out axis that lead to it."""
     seen = defaultdict[str, list[Extent]](list)
     uses = dict[str, Use]()

@@ -17,12 +17,17 @@ def stacked(walks: Walks, uses: list[Use]) -> list[Use]:
     """
     names = {name for use in uses if use.batch_axes for name in _before(walks, use)}
     beside = {
-        (origin_of(walks, use.entering), walks.graph.shapes[use.name][0]) for use in uses if use.name in names
+        (origin_of(walks, use.entering), walks.graph.shapes[use.name][0])
+        for use in uses
+        if use.name in names
     }
     return [
         _restacked(walks, use)
         if use.name in names
-        or (_may_stack(walks, use) and (origin_of(walks, use.entering), walks.graph.shapes[use.name][0]) in beside)
+        or (
+            _may_stack(walks, use)
+            and (origin_of(walks, use.entering), walks.graph.shapes[use.name][0]) in beside
+        )
         else use
         for use in uses
     ]

@@ -9,7 +9,15 @@ from typing import Final
 
 from pondera.model.axes import Extent, extents, rooted
 from pondera.model.roles.streams import Streams
-from pondera.model.roles.uses import Use, beneath, is_modulated, is_norm, mixes, origin_of, uncentred
+from pondera.model.roles.uses import (
+    Use,
+    beneath,
+    is_modulated,
+    is_norm,
+    mixes,
+    origin_of,
+    uncentred,
+)
 from pondera.model.roles.walks import Walks
 from pondera.model.sites import Feed, Follow, Role
 from pondera.model.trace import Operation
@@ -128,12 +136,23 @@ def _block(walks: Walks, number: int, use: Use) -> Extent | None:
     return parts[0] if parts else None
 
 
+def _modulating(walks: Walks, owners: dict[int, Use], live: list[int], found: Mixing) -> None:
+    """What stretches a normalised value: a gate if made of that value itself, a modulation if not."""
+    small, large = sorted(live, key=lambda n: prod(walks.value(n).shape))
+    use, expression = _use_at(walks, owners, small), walks.expression(small)
+    if use is None or not use.in_axes:
+        return
+    if walks.reaches(walks.expression(large).base, small):
+        found.role(use.name, "gate", "multiplied with what it is made of")
+        found.follow(use.name, Follow("gate", expression.label, expression.function))
+    else:
+        found.follow(use.name, Follow("norm", "modulation"))
+
+
 def _normalised(walks: Walks, owners: dict[int, Use], operation: Operation, found: Mixing) -> None:
     live = walks.live(operation)
     if operation.kind == "combine" and is_modulated(walks, operation, live):
-        use = _use_at(walks, owners, min(live, key=lambda n: prod(walks.value(n).shape)))
-        if use is not None:
-            found.follow(use.name, Follow("norm", "modulation"))
+        _modulating(walks, owners, live, found)
     if operation.kind == "normalise" or is_norm(walks, operation):
         whole = uncentred(walks, walks.expression(operation.inputs[0]).base)
         use = _use_at(walks, owners, whole)

@@ -74,7 +74,9 @@ def sliced_parts(
         if len(cut) != 1 or not cut[0].whole:
             return ()
         found.setdefault(cut[0].start, _cut_part(plain, use, cut[0], mine))
-    axis = next((k for part in found.values() for k, n in enumerate(part.shape) if n < plain.shape[k]), 0)
+    axis = next(
+        (k for part in found.values() for k, n in enumerate(part.shape) if n < plain.shape[k]), 0
+    )
     return _filled(plain, axis, found, small)
 
 

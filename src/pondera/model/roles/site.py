@@ -78,9 +78,7 @@ def _small_site(found: Findings, plain: Site) -> Site:
     role, why = state_space_kind(plain.owner.leaf, small.role) or (small.role, small.why)
     if found.steps.get(plain.name) == "time step":
         role, why = "time step", "added before the softplus that makes a state-space layer's step"
-    made = replace(
-        plain, parts=(part_of(role, plain.shape),), neutral=small.neutral, why=why
-    )
+    made = replace(plain, parts=(part_of(role, plain.shape),), neutral=small.neutral, why=why)
     operation = found.walks.graph.operations[small.operation]
     if operation.kind != "normalise":
         return made

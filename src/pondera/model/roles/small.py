@@ -169,7 +169,17 @@ def _met(
         return Small("token", "stands in for some of the inputs", None, live)
     if operation.label in ("mul", "div", "pow"):
         return _multiplied(walks, operation, number, live)
-    if operation.label in ("maximum", "minimum", "clamp", "threshold", "sigmoid", "gt", "lt", "ge", "le"):
+    if operation.label in (
+        "maximum",
+        "minimum",
+        "clamp",
+        "threshold",
+        "sigmoid",
+        "gt",
+        "lt",
+        "ge",
+        "le",
+    ):
         return Small("scale", f"a threshold ({operation.label})", None, live)
     return Small("other", f"used by {operation.label}", None, live)
 

@@ -71,9 +71,7 @@ def streams_of(walks: Walks, owners: dict[int, Use], skips: Set[str] = frozenset
         stream = _begin(walks, began, kept)
         began[operation.outputs[0]] = stream
         writers, scales, norms = _writers(walks, owners, branch, kept)
-        addition = Addition(
-            operation, stream, branch, tuple(writers), tuple(scales), tuple(norms)
-        )
+        addition = Addition(operation, stream, branch, tuple(writers), tuple(scales), tuple(norms))
         found.additions.append(addition)
         found.roots.setdefault(stream, []).append(addition)
     return found
@@ -134,7 +132,9 @@ def _projects(walks: Walks, owners: dict[int, Use], number: int, branch: int) ->
     if maker is not None and maker.kind == "normalise":
         expression = walks.expression(maker.inputs[0])
     use = owners.get(expression.base)
-    return use is not None and expression.affine and walks.reaches(_before_pools(walks, use), branch)
+    return (
+        use is not None and expression.affine and walks.reaches(_before_pools(walks, use), branch)
+    )
 
 
 def _before_pools(walks: Walks, use: Use) -> int:

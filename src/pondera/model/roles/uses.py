@@ -94,7 +94,9 @@ def _use(
     for places in (product.summed, product.kept) if not (summed and kept) else ():
         length = prod(size_of(dims[k]) for k in places)
         free = _left_over(shape, {*summed, *kept, *field}, length) if places else ()
-        summed, kept = (summed or free, kept) if places == product.summed else (summed, kept or free)
+        summed, kept = (
+            (summed or free, kept) if places == product.summed else (summed, kept or free)
+        )
     blocks = [e for e in _owned([dims[k] for k in product.kept]) if e.axis.owner == name]
     parts = [e for e in blocks if e.size > 1 and e.size < e.axis.size]
     return Use(

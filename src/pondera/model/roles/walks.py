@@ -211,7 +211,7 @@ class Walks:
         values = [self.value(n) for n in maker.inputs]
 
         def function(z: Any) -> Any:
-            return call(*(_at(functions, value, z) for value in values))
+            return call(*(_at(functions, entry, z) for entry in values))
 
         labels = [part.label for part in parts if part.label]
         return Expression(
@@ -267,8 +267,8 @@ def _moved(expression: Expression) -> Expression:
     return Expression(e.base, e.function, e.label, False, e.affine, e.scales)
 
 
-def _at(functions: dict[int, Function | None], value: Value, z: Any) -> Any:
-    if value.number not in functions:
-        return value.constant
-    function = functions[value.number]
+def _at(functions: dict[int, Function | None], entry: Value, z: Any) -> Any:
+    if entry.number not in functions:
+        return entry.constant
+    function = functions[entry.number]
     return z if function is None else function(z)

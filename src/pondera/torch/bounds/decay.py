@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from pondera.core.errors import DomainError
 from pondera.model.decay import DecayGroups, DecayRow, Kind, decided, kind_of, need_matches
 from pondera.torch.observe import NORM_MODULES
+
+_WRAPPED = "_orig_mod."  # torch.compile puts it in front of names
 
 
 def decay_groups(
@@ -38,19 +41,13 @@ def decay_groups(
         DomainError: weight_decay out of range, a pattern that matches nothing, a flattened parameter, or
             nothing to train.
     """
-    if not (math.isfinite(weight_decay) and weight_decay >= 0):
-        raise DomainError(
-            f"decay_groups: needs 0 <= weight_decay < inf; got weight_decay={weight_decay!r}. "
-            "Use 0 for no decay."
-        )
-    named = dict(model.named_parameters())
-    need_matches(list(named), decay=decay, keep=keep)
-    kinds = _kinds(model)
-    asked = _asked_by_model(model)
+    _need_rate(weight_decay)
+    named = _named(model)
+    need_matches([name for names in named.values() for name in names], decay=decay, keep=keep)
+    kinds, asked = _kinds(model), _asked_by_model(model)
     rows = list[DecayRow]()
     groups = {True: list[nn.Parameter](), False: list[nn.Parameter]()}
-    for name, parameter in named.items():
-        _need_shape(name)
+    for parameter, (name, *others) in named.items():
         row = decided(
             name,
             tuple(parameter.shape),
@@ -58,15 +55,18 @@ def decay_groups(
             embeddings=embeddings,
             decay=decay,
             keep=keep,
-            named_by_model=name in asked or getattr(parameter, "_no_weight_decay", False),
+            named_by_model=bool(asked & {name, *others})
+            or getattr(parameter, "_no_weight_decay", False),
+            also=others,
         )
         rows.append(row)
         if parameter.requires_grad:
             groups[row.decayed].append(parameter)
     if not any(groups.values()):
+        found = f"{len(named)} parameters, all frozen" if named else "a model without parameters"
         raise DomainError(
-            f"decay_groups: needs a parameter that is trained; got {len(named)} parameters, all frozen. "
-            "Set requires_grad first."
+            f"decay_groups: needs a parameter that is trained; got {found}. Set requires_grad first, or pass "
+            "the model that holds the weights."
         )
     made = ((True, weight_decay), (False, 0.0))
     return DecayGroups(
@@ -74,22 +74,51 @@ def decay_groups(
     )
 
 
+def _need_rate(weight_decay: Any) -> None:
+    try:
+        fits = math.isfinite(weight_decay) and weight_decay >= 0
+    except TypeError:
+        fits = False
+    if not fits:
+        raise DomainError(
+            f"decay_groups: needs 0 <= weight_decay < inf; got weight_decay={weight_decay!r}. "
+            "Use 0 for no decay."
+        )
+
+
+def _named(model: nn.Module) -> dict[nn.Parameter, list[str]]:
+    """Every parameter with all its names: a tied one has several."""
+    named = dict[nn.Parameter, list[str]]()
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        _need_whole(name, parameter)
+        named.setdefault(parameter, []).append(name.replace(_WRAPPED, ""))
+    return named
+
+
 def _kinds(model: nn.Module) -> dict[nn.Parameter, Kind]:
     """Kind of every parameter; of a tied one, an embedding's word counts before a layer's."""
     kinds = dict[nn.Parameter, Kind]()
-    for module in model.modules():
-        owner = _owner(module)
+
+    def note(module: nn.Module, owner: Kind | None) -> None:
         for leaf, parameter in module.named_parameters(recurse=False):
-            kind = kind_of(leaf, tuple(parameter.shape), owner)
+            kind = kind_of(leaf, tuple(parameter.shape), None if owner == "embedding" else owner)
+            kind = "embedding" if owner == "embedding" and kind == "weight" else kind
             if parameter not in kinds or kind == "embedding":
                 kinds[parameter] = kind
+
+    for module in model.modules():
+        owner = _owner(module)
+        if is_parametrized(module):  # the weight then lies in a module of its own
+            for inner in module.parametrizations.children():  # type: ignore[union-attr]
+                note(inner, owner)
+        note(module, owner)
     return kinds
 
 
 def _owner(module: nn.Module) -> Kind | None:
     """What a module makes of all its own parameters."""
-    name = type(module).__name__.lower()
-    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+    name = type(module).__name__.removeprefix("Parametrized").lower()
+    if hasattr(module, "num_embeddings"):  # nn.Embedding, nn.EmbeddingBag and other libraries' own
         return "embedding"
     if isinstance(module, NORM_MODULES) or name.endswith(("norm", "norm1d", "norm2d", "norm3d")):
         return "norm"
@@ -102,12 +131,18 @@ def _asked_by_model(model: nn.Module) -> set[str]:
     for path, module in model.named_modules():
         listed: Any = getattr(module, "no_weight_decay", None)
         if callable(listed):
-            prefix = f"{path}." if path else ""
+            prefix = f"{path}.".replace(_WRAPPED, "") if path else ""
             asked |= {prefix + str(name) for name in listed()}
     return asked
 
 
-def _need_shape(name: str) -> None:
+def _need_whole(name: str, parameter: nn.Parameter) -> None:
+    """Refuse what has no shape of its own."""
+    if isinstance(parameter, nn.UninitializedParameter):
+        raise DomainError(
+            f"decay_groups: {name!r} belongs to a lazy layer and has no shape yet. Run one batch through the "
+            "model first."
+        )
     if name.rsplit(".", 1)[-1] in ("_flat_param", "flat_param"):
         raise DomainError(
             f"decay_groups: {name!r} is many parameters flattened into one, and cannot be told apart. "

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 
 from pondera.core.errors import DomainError, ShapeError
 from pondera.model.trace import Graph
@@ -18,6 +19,7 @@ from pondera.torch.trace.answers import Answers
 from pondera.torch.trace.cells import Cells
 from pondera.torch.trace.fakes import Stand, copies, faked_example, stand_ins
 from pondera.torch.trace.kept import attributes_kept
+from pondera.torch.trace.numbers import Numbers
 from pondera.torch.trace.paths import module_paths
 from pondera.torch.trace.record import Recorder
 from pondera.torch.trace.result import graph_of
@@ -31,6 +33,7 @@ class _Pass(NamedTuple):
     period: int = 2
     start: int = 0
     training: bool = False
+    counted: bool = False  # whether the example's own integers are known
 
 
 _MANY: Final = 1 << 20  # more than there are experts
@@ -38,6 +41,7 @@ _TRIES: Final = 64  # passes, at most, that go on counting where the last one st
 
 # what else is tried while parameters stay unseen; integers choose among experts, branches, layers
 _FURTHER: Final = (
+    _Pass(),
     _Pass(truth=False),
     *(_Pass(period=period) for period in (_MANY, 8, 4, 3, 1)),
     _Pass(training=True),
@@ -61,15 +65,15 @@ def trace(model: nn.Module, example: Any, *, execute: bool = False) -> Graph:
     Raises:
         DomainError: the model does not accept the example, or has parameters without a shape.
     """
-    first = _tried(model, example, _Pass(), execute=execute)
-    if first.graph is None and (execute or not first.answered):
+    first = _tried(model, example, _Pass(counted=True), execute=execute)
+    graphs, asked = [first.graph] if first.graph else [], first.answered
+    if first.graph is None and execute:
         raise first.fault
-    graphs = [first.graph] if first.graph else []
-    for way in () if execute else _FURTHER:
+    for place, way in enumerate(() if execute else _FURTHER):
         if _complete(graphs):
             break
-        if way.training or first.answered:
-            _further(model, example, way, graphs)
+        if asked or (way.training if graphs else place == 0):
+            asked |= _further(model, example, way, graphs)
     if not graphs:
         raise first.fault
     return replace(graphs[0], further=tuple(graphs[1:]))
@@ -80,18 +84,21 @@ def _complete(graphs: list[Graph]) -> bool:
     return bool(graphs) and set[str]().union(*(g.used for g in graphs)).issuperset(graphs[0].shapes)
 
 
-def _further(model: nn.Module, example: Any, way: _Pass, graphs: list[Graph]) -> None:
-    """Add the graph of another pass, if it sees more; go on counting while that helps."""
+def _further(model: nn.Module, example: Any, way: _Pass, graphs: list[Graph]) -> bool:
+    """Add the graph of another pass, if it sees more; go on counting while that helps. Whether it was asked."""
+    asked = False
     for _ in range(_TRIES if way.period == _MANY else 1):
         outcome = _tried(model, example, way, execute=False)
+        asked |= outcome.answered
         seen = set[str]().union(*(graph.used for graph in graphs))
         graph = outcome.graph or (outcome.begun if graphs else None)  # what ran before an error
         if graph is None or graph.used <= seen:
-            return
+            break
         graphs.append(graph)
         way = way._replace(start=outcome.next)
         if _complete(graphs):
-            return
+            break
+    return asked
 
 
 class _Outcome(NamedTuple):
@@ -106,7 +113,8 @@ class _Outcome(NamedTuple):
 
 def _tried(model: nn.Module, example: Any, way: _Pass, *, execute: bool) -> _Outcome:
     """One pass; the model is as before behind."""
-    answers = Answers(truth=way.truth, period=way.period, start=way.start)
+    numbers = Numbers()
+    answers = Answers(truth=way.truth, period=way.period, start=way.start, numbers=numbers)
     with ExitStack() as kept:
         for state in (modes_kept(model), attributes_kept(model), seeded(None), uncompiled()):
             kept.enter_context(state)
@@ -115,7 +123,10 @@ def _tried(model: nn.Module, example: Any, way: _Pass, *, execute: bool) -> _Out
         stand = copies(model) if execute else stand_ins(model)
         if stand.mode:
             kept.enter_context(stand.mode)
-        args, kwargs = _arguments(faked_example(example, stand.mode))
+        faked = faked_example(example, stand.mode)
+        if way.counted and stand.mode:
+            _learned(numbers, faked, example)
+        args, kwargs = _arguments(faked)
         answers.path = kept.enter_context(module_paths(model))
         recorder = Recorder(stand.parameters, leaves([args, kwargs]), answers, answers.path)
         try:
@@ -130,6 +141,14 @@ def _tried(model: nn.Module, example: Any, way: _Pass, *, execute: bool) -> _Out
         returned = [recorder.number_of(tensor) for tensor in leaves(output)]
     graph = graph_of(model, recorder, returned, answers.given)
     return _Outcome(graph, graph, DomainError(""), bool(answers.given), answers.next)
+
+
+def _learned(numbers: Numbers, faked: Any, example: Any) -> None:
+    """The example's own integers are known: sizes, lengths, masks."""
+    for stand, real in zip(leaves(faked), leaves(example, inputs=True), strict=True):
+        if isinstance(real, torch.Tensor) and not isinstance(real, FakeTensor):
+            with unset_fake_temporarily():
+                numbers.learn(stand, real.detach().cpu().clone() if not real.is_meta else real)
 
 
 class _Whole(nn.Module):
@@ -174,4 +193,3 @@ def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(example, tuple) and not hasattr(example, "_fields"):
         return tuple(example), {}
     return (example,), {}
-

@@ -10,7 +10,11 @@ from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     FakeTensor,
+    unset_fake_temporarily,
 )
+
+from pondera.torch.flow import tensors_of
+from pondera.torch.trace.numbers import Numbers
 
 
 class Answers:
@@ -20,12 +24,19 @@ class Answers:
         truth: what a condition is said to be.
         period: integers count up and begin again at 0 behind so many.
         start: the first integer.
+        numbers: what is known nevertheless.
     """
 
-    def __init__(self, *, truth: bool = True, period: int = 2, start: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        truth: bool = True,
+        period: int = 2,
+        start: int = 0,
+        numbers: Numbers | None = None,
+    ) -> None:
         self._truth, self._period = truth, period
-        self.next = start
-        self._steps: dict[int, tuple[torch.Tensor, int]] = {}  # sizes of packed batches
+        self.next, self._numbers = start, numbers
         self.path = lambda: ""
         self.given: list[str] = []
 
@@ -33,18 +44,19 @@ class Answers:
         """The operation's own result, or an answer."""
         if name == "_grouped_mm" and is_fake(args[0]):
             return _grouped(args[0], args[1])  # whose own check wants bfloat16
-        known = self._steps.get(id(args[0])) if args else None
-        if known and name in ("_local_scalar_dense", "item"):
-            return known[1]
+        real = self._numbers.computed(func, args, kwargs) if self._numbers else None
+        if real is not None and not isinstance(real, (torch.Tensor, tuple, list)):
+            return real
         try:
             result = func(*args, **kwargs)
-            if known and name in ("select", "_to_copy"):
-                self._steps[id(result)] = result, known[1]
-            return result
         except (DataDependentOutputException, DynamicOutputShapeException):
-            result = self._answer(func, name, args, kwargs)
-            self.given.append(f"{name} in {self.path() or 'the model'}")
-            return result
+            result = _like(real) if real is not None else self._answer(func, name, args, kwargs)
+            if real is None:
+                self.given.append(f"{name} in {self.path() or 'the model'}")
+        if real is not None and self._numbers:
+            for stand, numbers in zip(tensors_of(result), tensors_of(real), strict=False):
+                self._numbers.learn(stand, numbers)
+        return result
 
     def _answer(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if name in ("_local_scalar_dense", "is_nonzero", "equal", "allclose", "item"):
@@ -62,7 +74,10 @@ class Answers:
             return _unique(args[0], len(func._schema.returns))
         if name == "_pack_padded_sequence":
             rows, steps = _packed(args[0], batch_first=args[2])
-            self._steps[id(steps)] = steps, rows.shape[0] // steps.shape[0]
+            if self._numbers:
+                batch = rows.shape[0] // steps.shape[0]
+                with unset_fake_temporarily():
+                    self._numbers.learn(steps, torch.full(steps.shape, batch))
             return rows, steps
         if name == "bincount":
             return args[0].new_empty((max(1, int(kwargs.get("minlength", 1))),), dtype=torch.long)
@@ -82,6 +97,13 @@ def _grouped(rows: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     if rows.dim() == 2 and matrices.dim() == 3:
         return rows.new_empty((rows.shape[0], matrices.shape[2]))
     return torch.matmul(rows, matrices)
+
+
+def _like(real: Any) -> Any:
+    """Stand-ins of the same shapes."""
+    if isinstance(real, torch.Tensor):
+        return torch.empty(tuple(real.shape), dtype=real.dtype)
+    return type(real)(_like(entry) for entry in real)
 
 
 def _packed(padded: torch.Tensor, *, batch_first: bool) -> tuple[torch.Tensor, torch.Tensor]:

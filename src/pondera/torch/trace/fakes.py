@@ -99,4 +99,6 @@ def _copied(tensor: torch.Tensor | Input) -> torch.Tensor:
         return tensor.detach().cpu().clone()
     dtype = getattr(torch, tensor.dtype)
     drawn = dtype.is_floating_point or dtype.is_complex
-    return torch.randn(tensor.shape, dtype=dtype) if drawn else torch.zeros(tensor.shape, dtype=dtype)
+    return (
+        torch.randn(tensor.shape, dtype=dtype) if drawn else torch.zeros(tensor.shape, dtype=dtype)
+    )

@@ -25,9 +25,7 @@ def moved(name: str, values: Sequence[Value], args: Sequence[Any], shape: Shape)
     found = (rule(values, args, shape) if values else None) or fresh_dims(shape)
     if len(found) != len(shape):
         return fresh_dims(shape)
-    return tuple(
-        d if size_of(d) == n else fresh_dim(n) for d, n in zip(found, shape, strict=True)
-    )
+    return tuple(d if size_of(d) == n else fresh_dim(n) for d, n in zip(found, shape, strict=True))
 
 
 def _aligned(values: Sequence[Value], args: Sequence[Any], shape: Shape) -> Dims | None:
@@ -72,7 +70,9 @@ def _reordered(values: Sequence[Value], args: Sequence[Any], shape: Shape) -> Di
     """Rolled, flipped and sorted dimensions hold the same elements in another order: no longer known."""
     given = args[2] if len(args) > 2 and args[2] is not None else args[1]
     places = {k % len(shape) for k in ([given] if isinstance(given, int) else given or ())}
-    return tuple(fresh_dim(n) if k in places else d for k, (d, n) in enumerate(_with(values, shape)))
+    return tuple(
+        fresh_dim(n) if k in places else d for k, (d, n) in enumerate(_with(values, shape))
+    )
 
 
 def _with(values: Sequence[Value], shape: Shape) -> list[tuple[Any, int]]:

@@ -148,9 +148,7 @@ def picks_rows(name: str, args: Sequence[Any], values: Sequence[Value]) -> bool:
     return first and values[1].live and values[1].integer
 
 
-def _lookup(
-    values: Sequence[Value], table: int, rows: int, shape: tuple[int, ...]
-) -> Found | None:
+def _lookup(values: Sequence[Value], table: int, rows: int, shape: tuple[int, ...]) -> Found | None:
     w = values[table]
     if len(w.shape) != 2:
         return None

@@ -26,6 +26,14 @@ from pondera.torch.trace.views import broadcast, viewed
 
 _DEEPEST: Final = 2048  # operations; a chain of in-place writes beyond is cut
 
+Watcher = Callable[
+    [Operation, list[torch.Tensor], torch.Tensor], None
+]  # product, its inputs, its output
+
+
+def _nobody(operation: Operation, parts: list[torch.Tensor], output: torch.Tensor) -> None:
+    """Watches nothing."""
+
 
 class Recorder(TorchDispatchMode):
     """Values and operations of what runs inside.
@@ -51,6 +59,9 @@ class Recorder(TorchDispatchMode):
         self._memory: dict[int, list[torch.Tensor]] = {}
         self._answers, self._path, self._devices = answers, path, Devices()
         self.silent = False
+        self.watcher: Watcher = (
+            _nobody  # called behind every product, before anything else reads its output
+        )
         for name, tensor in parameters.items():
             dims = parameter_dims(name, tensor.shape)
             self._new(tensor, dims, parameter=name, parameters=frozenset({name}))
@@ -117,16 +128,7 @@ class Recorder(TorchDispatchMode):
         picked = found is None and picks_rows(name, args, values)  # an expert's weight, not a row
         self._add(replace(operation, inputs=numbers), outputs, dims, dead=picked)
         if found is not None:
-            self.made(self.operations[-1], parts, outputs[0])
-
-    def made(self, operation: Operation, parts: list[torch.Tensor], output: torch.Tensor) -> None:
-        """Called behind every product, before anything else reads its output.
-
-        Args:
-            operation: the contraction, convolution or lookup.
-            parts: its tensors, in the order of its inputs.
-            output: what it made; may be written into.
-        """
+            self.watcher(self.operations[-1], parts, outputs[0])
 
     def _described(
         self,

@@ -13,14 +13,13 @@ from pondera.model.inputs import Input
 _DEEPEST = 32  # levels; what refers to itself ends here
 
 
-def leaves(tree: Any, depth: int = 0) -> Iterator[torch.Tensor]:
-    """All tensors of a nested structure, in order."""
-    if isinstance(tree, torch.Tensor):
+def leaves(tree: Any, *, inputs: bool = False, depth: int = 0) -> Iterator[Any]:
+    """All tensors of a nested structure, in order; `Input`s, too, if asked for."""
+    if isinstance(tree, torch.Tensor) or (inputs and isinstance(tree, Input)):
         yield tree
-        return
-    if depth < _DEEPEST:
+    elif depth < _DEEPEST and not isinstance(tree, Input):
         for entry in _entries(tree):
-            yield from leaves(entry, depth + 1)
+            yield from leaves(entry, inputs=inputs, depth=depth + 1)
 
 
 def mapped(tree: Any, change: Callable[[Any], Any], depth: int = 0) -> Any:
@@ -47,7 +46,9 @@ def mapped(tree: Any, change: Callable[[Any], Any], depth: int = 0) -> Any:
 def _rebuilt(tree: Any, entries: list[Any]) -> Any:
     try:
         return type(tree)(entries)
-    except TypeError:  # a sequence of a class with other arguments, such as torch.Size of no integers
+    except (
+        TypeError
+    ):  # a sequence of a class with other arguments, such as torch.Size of no integers
         return tuple(entries) if isinstance(tree, tuple) else entries
 
 

@@ -16,23 +16,26 @@ import torch
 from torch import nn
 
 TEXT = (
-    "afmoe albert apertus arcee bart bert big_bird bigbird_pegasus biogpt bitnet bloom codegen cohere2 ctrl dbrx "
+    "afmoe albert apertus arcee bart bert big_bird bigbird_pegasus biogpt bitnet bloom codegen cohere2 ctrl "
     "deberta-v2 deepseek_v3 distilbert electra ernie4_5_moe falcon falcon_h1 fnet gemma gemma2 glm4 gpt2 "
-    "gpt_bigcode gpt_neo gpt_neox gpt_oss gptj granitemoe llama mamba mamba2 mistral mixtral mpt nemotron "
+    "gpt_bigcode gpt_neox gpt_oss gptj granitemoe llama mamba mamba2 mistral mixtral mpt "
     "olmo2 olmoe opt phi phi3 qwen2_moe qwen3 qwen3_moe recurrent_gemma roberta roformer rwkv stablelm "
-    "starcoder2 switch_transformers t5 xglm xlm-roberta xlnet"
+    "starcoder2 switch_transformers t5 xglm xlm-roberta"
 ).split()
-VISION = "beit bit clip_vision_model convnextv2 cvt deit dinov2 focalnet mobilevit poolformer resnet swin swinv2 van vit vit_mae".split()
+VISION = (
+    "beit bit clip_vision_model convnextv2 cvt deit dinov2 focalnet mobilevit resnet swin swinv2 vit vit_mae"
+).split()
 SOUND = "audio-spectrogram-transformer data2vec-audio hubert sew unispeech wav2vec2 wavlm".split()
 FAMILIES = (
-    "beit_base_patch16_224 cait_xxs24_224 coat_tiny convmixer_768_32 convnext_atto crossvit_tiny_240 davit_tiny "
-    "deit_tiny_patch16_224 densenet121 dla34 dpn68 edgenext_xx_small efficientformer_l1 efficientnet_b0 "
-    "efficientvit_b0 eva02_tiny_patch14_224 fastvit_t8 focalnet_tiny_srf gcvit_xxtiny ghostnet_050 hiera_tiny_224 "
-    "hrnet_w18_small inception_v3 levit_128s mambaout_femto mixer_s32_224 mobilenetv3_small_050 mobilevit_xxs "
-    "mvitv2_tiny nfnet_f0 pit_ti_224 poolformer_s12 pvt_v2_b0 regnetx_002 repvit_m1 resmlp_12_224 resnest14d "
-    "resnet18 resnetv2_50 rexnet_100 selecsls42 sequencer2d_s skresnet18 swin_tiny_patch4_window7_224 "
-    "swinv2_tiny_window8_256 tiny_vit_5m_224 tnt_s_patch16_224 twins_pcpvt_small vgg11 visformer_tiny "
-    "vit_relpos_small_patch16_224 volo_d1_224 xception41 xcit_nano_12_p16_224"
+    "beit_base_patch16_224 cait_xxs24_224 coat_tiny convmixer_768_32 convnext_atto crossvit_tiny_240 "
+    "davit_tiny deit_tiny_patch16_224 densenet121 dla34 dpn68 edgenext_xx_small efficientformer_l1 "
+    "efficientnet_b0 efficientvit_b0 eva02_tiny_patch14_224 fastvit_t8 focalnet_tiny_srf gcvit_xxtiny "
+    "ghostnet_050 hiera_tiny_224 hrnet_w18_small inception_v3 levit_128s mambaout_femto mixer_s32_224 "
+    "mobilenetv3_small_050 mobilevit_xxs mvitv2_tiny nfnet_f0 pit_ti_224 poolformer_s12 pvt_v2_b0 "
+    "regnetx_002 repvit_m1 resmlp_12_224 resnest14d resnet18 resnetv2_50 rexnet_100 selecsls42 "
+    "sequencer2d_s skresnet18 swin_tiny_patch4_window7_224 swinv2_tiny_window8_256 tiny_vit_5m_224 "
+    "tnt_s_patch16_224 twins_pcpvt_small vgg11 visformer_tiny vit_relpos_small_patch16_224 "
+    "volo_d1_224 xception41 xcit_nano_12_p16_224"
 ).split()
 HEADS = (
     "SEQ_TO_SEQ_CAUSAL_LM CAUSAL_LM MASKED_LM IMAGE_CLASSIFICATION AUDIO_CLASSIFICATION PRETRAINING"
@@ -86,7 +89,9 @@ def _example(model: nn.Module, config: Any) -> dict[str, torch.Tensor]:
         found = {main: torch.empty(2, getattr(config, "num_channels", 3), height, width)}
     elif main == "input_values":
         bins = getattr(config, "num_mel_bins", None)
-        shape = (2, config.max_length, bins) if bins and hasattr(config, "max_length") else (2, 8000)
+        shape = (
+            (2, config.max_length, bins) if bins and hasattr(config, "max_length") else (2, 8000)
+        )
         found = {main: torch.empty(*shape)}
     if getattr(config, "is_encoder_decoder", False) and "decoder_input_ids" in taken:
         found["decoder_input_ids"] = rows

@@ -69,8 +69,12 @@ def test_the_public_names_are_these():
         "save_charts",
         "signal_chart",
         "spread_chart",
+        "standing_chart",
+        "standing_page",
+        "standing_table",
         "strengths_chart",
         "write_page",
+        "write_standing",
         "zeros_chart",
     ]
     assert all(callable(getattr(report, name)) for name in report.__all__)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 from torch.nn.modules import module as global_hooks
 from torch.utils.checkpoint import checkpoint
 
@@ -163,12 +163,13 @@ def test_a_lazy_module_is_refused_with_the_remedy():
     )
 
 
-def test_an_example_that_does_not_fit_is_told_with_its_place():
+def test_an_example_that_does_not_fit_is_told_with_its_place(capfd):
     with pytest.raises(
         DomainError, match=r"the model must accept the example; Sequential raised"
     ) as fault:
         trace(pair(), torch.randn(3, 9))
     assert "(in 0)" in str(fault.value)
+    assert capfd.readouterr().err == ""
     assert "execute=True" in str(fault.value)
 
 

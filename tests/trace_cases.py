@@ -2,7 +2,7 @@
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
 from pondera.model.roles import roles_of
 from pondera.model.sites import Anatomy, Site
@@ -60,3 +60,7 @@ def attend(q, k, v, heads: int = 4, written: bool = False):
 def gated(x, gate, up, down):
     """A gated branch."""
     return down(F.silu(gate(x)) * up(x))
+
+
+def linears(**shapes: tuple[int, int]) -> dict[str, nn.Linear]:
+    return {name: nn.Linear(*shape) for name, shape in shapes.items()}

@@ -7,15 +7,17 @@ from dataclasses import replace
 from pondera.model.roles.adapters import adapters_of
 from pondera.model.roles.attention import attention_of
 from pondera.model.roles.experts import stacked
+from pondera.model.roles.feeds import feed_of
 from pondera.model.roles.findings import Findings
 from pondera.model.roles.flows import prepared
+from pondera.model.roles.kinds import is_norm
 from pondera.model.roles.making import making_of
 from pondera.model.roles.mixing import mixing_of
 from pondera.model.roles.recurrent import recurrent_layers, state_space_role
 from pondera.model.roles.site import site_of
 from pondera.model.roles.small import smalls_of, steps_of
 from pondera.model.roles.streams import streams_of
-from pondera.model.roles.uses import Use, feed_of, is_norm, uses_of
+from pondera.model.roles.uses import Use, uses_of
 from pondera.model.roles.walks import Walks
 from pondera.model.sites import Anatomy
 from pondera.model.trace import Graph

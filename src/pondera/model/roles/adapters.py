@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pondera.model.roles.uses import Use, origin_of
+from pondera.model.roles.kinds import origin_of
+from pondera.model.roles.uses import Use
 from pondera.model.roles.walks import Walks
 from pondera.model.sites import Role
 from pondera.model.trace import Operation

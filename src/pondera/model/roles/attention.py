@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from pondera.model.axes import Extent, extents, rooted
-from pondera.model.roles.uses import Use, is_attention, logits_of, origin_of
+from pondera.model.roles.kinds import is_attention, logits_of, origin_of
+from pondera.model.roles.uses import Use
 from pondera.model.roles.walks import Walks
 from pondera.model.trace import Operation
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pondera.model.axes import extents, rooted
-from pondera.model.roles.uses import Use, origin_of
+from pondera.model.roles.kinds import origin_of
+from pondera.model.roles.uses import Use
 from pondera.model.roles.walks import Walks
 
 
@@ -16,21 +17,16 @@ def stacked(walks: Walks, uses: list[Use]) -> list[Use]:
     next has its own matrix for each element of it tells that it is not.
     """
     names = {name for use in uses if use.batch_axes for name in _before(walks, use)}
-    beside = {
-        (origin_of(walks, use.entering), walks.graph.shapes[use.name][0])
-        for use in uses
-        if use.name in names
-    }
+    beside = {_place(walks, use) for use in uses if use.name in names}
     return [
-        _restacked(walks, use)
-        if use.name in names
-        or (
-            _may_stack(walks, use)
-            and (origin_of(walks, use.entering), walks.graph.shapes[use.name][0]) in beside
-        )
-        else use
+        _restacked(walks, use) if _may_stack(walks, use) and _place(walks, use) in beside else use
         for use in uses
     ]
+
+
+def _place(walks: Walks, use: Use) -> tuple[int, int]:
+    """What a weight reads, and how long its first axis is: experts' weights have both in common."""
+    return origin_of(walks, use.entering), walks.graph.shapes[use.name][0]
 
 
 def _may_stack(walks: Walks, use: Use) -> bool:
@@ -55,8 +51,6 @@ def _before(walks: Walks, use: Use) -> list[str]:
 
 
 def _restacked(walks: Walks, use: Use) -> Use:
-    if not _may_stack(walks, use):
-        return use
     count = walks.graph.shapes[use.name][0]
     axes = tuple(k for k in use.out_axes if k != 0)
     return replace(use, out_axes=axes, batch_axes=(0,), fan_out=max(1, use.fan_out // count))

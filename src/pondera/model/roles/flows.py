@@ -1,4 +1,4 @@
-"""A graph made ready for the walks: sums of products as contractions, flows that begin with parameters as live."""
+"""A graph made ready for the walks: sums of products as contractions, flows from parameters as live."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pondera.model.axes import size_of
-from pondera.model.trace import Graph, Operation, Product, Value
+from pondera.model.trace import Graph, Operation, Product
 
 
 def prepared(graph: Graph) -> Graph:
-    """The same pass, where a parameter multiplied and summed over is a contraction, and where what
-    weights make of constants and tokens counts as live, if it meets the inputs otherwise than as a weight."""
+    """The same pass, as the walks read it.
+
+    A parameter multiplied and summed over is a contraction. What weights make of constants and tokens
+    counts as live, if it meets the inputs otherwise than as a weight.
+
+    Args:
+        graph: what one pass did.
+    """
     graph = _contracted(graph)
     live = _flows(graph)
     return _enlivened(graph, live) if live else graph
@@ -40,17 +46,17 @@ def _summed_by(
     found = readers.get(operation.outputs[0], [])
     if len(found) != 1 or found[0].kind != "reduce" or found[0].label != "sum":
         return None
-    values = [graph.values[n] for n in operation.inputs]
-    return found[0] if any(v.live for v in values) and any(_raw(graph, v) for v in values) else None
+    live = any(graph.values[n].live for n in operation.inputs)
+    return found[0] if live and any(_raw(graph, n) for n in operation.inputs) else None
 
 
-def _raw(graph: Graph, value: Value) -> bool:
+def _raw(graph: Graph, number: int) -> bool:
     """Whether a value is one parameter, perhaps viewed."""
-    maker = graph.maker(value.number)
+    maker = graph.maker(number)
     while maker is not None and maker.kind == "view":
-        value = graph.values[maker.inputs[0]]
-        maker = graph.maker(value.number)
-    return bool(value.parameter)
+        number = maker.inputs[0]
+        maker = graph.maker(number)
+    return bool(graph.values[number].parameter)
 
 
 def _product(
@@ -58,7 +64,7 @@ def _product(
 ) -> tuple[Product, tuple[int, ...]]:
     """How the two operands meet: over which of the parameter's dimensions the sum runs."""
     numbers = operation.inputs
-    weight = next(n for n in numbers if _raw(graph, graph.values[n]))
+    weight = next(n for n in numbers if _raw(graph, n))
     entering = next(n for n in numbers if n != weight)
     shape = graph.values[operation.outputs[0]].shape
     dims = graph.values[weight].dims

@@ -8,20 +8,13 @@ from math import prod
 from typing import Final
 
 from pondera.model.axes import Extent, extents, rooted
+from pondera.model.roles.feeds import beneath, is_modulated, mixes
+from pondera.model.roles.kinds import is_norm, origin_of, uncentred
 from pondera.model.roles.streams import Streams
-from pondera.model.roles.uses import (
-    Use,
-    beneath,
-    is_modulated,
-    is_norm,
-    mixes,
-    origin_of,
-    uncentred,
-)
-from pondera.model.roles.walks import Walks
+from pondera.model.roles.uses import Use
+from pondera.model.roles.walks import Expression, Walks
 from pondera.model.sites import Feed, Follow, Role
 from pondera.model.trace import Operation
-
 
 _CHOICES: Final = frozenset("argmax sort topk".split())
 _SQUASHED: Final = frozenset("exp hardsigmoid sigmoid softplus tanh log_sigmoid_forward".split())
@@ -103,10 +96,7 @@ def _gates(walks: Walks, owners: dict[int, Use], operation: Operation, found: Mi
         return
     pair = [walks.expression(n) for n in live]
     made = [_use_at(walks, owners, n) for n in live]
-    for use, expression, other in zip(made, pair, live[::-1], strict=True):
-        if use is not None and use.in_axes and expression.function and mixes(walks, other):
-            found.role(use.name, "gate", "multiplied with what attention mixed")
-            found.follow(use.name, Follow("gate", expression.label, expression.function))
+    _gates_of_attention(walks, live, made, pair, found)
     if any(use is None or not use.in_axes for use in made) or pair[0].base == pair[1].base:
         return
     active = [e.function is not None and not e.affine for e in pair]
@@ -127,6 +117,20 @@ def _gates(walks: Walks, owners: dict[int, Use], operation: Operation, found: Mi
             found.blocks.setdefault(use.name, {})[role] = block
             continue
         found.role(use.name, role, "multiplied with another weight's output")
+
+
+def _gates_of_attention(
+    walks: Walks,
+    live: list[int],
+    made: list[Use | None],
+    pair: list[Expression],
+    found: Mixing,
+) -> None:
+    """What is multiplied with what attention mixed."""
+    for use, expression, other in zip(made, pair, live[::-1], strict=True):
+        if use is not None and use.in_axes and expression.function and mixes(walks, other):
+            found.role(use.name, "gate", "multiplied with what attention mixed")
+            found.follow(use.name, Follow("gate", expression.label, expression.function))
 
 
 def _block(walks: Walks, number: int, use: Use) -> Extent | None:
@@ -228,7 +232,7 @@ def _heads(
         use = owners.get(origin_of(walks, expression.base))
         if use is None or not use.in_axes or use.name in written or _feeds(walks, owners, use):
             continue
-        squashed = expression.label.rpartition(", ")[2] in _SQUASHED
+        squashed = _SQUASHED & set(expression.label.split(", "))
         if (expression.function is None or expression.affine or squashed) and not attended(use):
             found.follow(use.name, Follow("output"))
             found.role(use.name, "head", "the model returns its output")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pondera.model.roles.feeds import feed_of
 from pondera.model.roles.findings import Findings
 from pondera.model.roles.parts import part_of, parts_of, sliced_parts
 from pondera.model.roles.recurrent import recurrent_parts, state_space_kind
 from pondera.model.roles.splines import is_spline
-from pondera.model.roles.uses import Use, feed_of
+from pondera.model.roles.uses import Use
 from pondera.model.sites import Feed, Follow, Part, Site
 
 
@@ -61,7 +62,7 @@ def _recurrent_site(found: Findings, plain: Site) -> Site:
     axes = ((1,), (0,)) if len(plain.shape) > 1 else ((), ())
     kind = f"gates of {len(parts)}" if len(parts) > 1 else "the kernel"
     first = parts[0].role == "recurrent input" and "_l0" in plain.owner.leaf + "_l0"
-    entering = feed_of(found.walks, operation.inputs[0], dict(found.owners), found.streams.sums)
+    entering = feed_of(found.walks, operation.inputs[0], found.owners, found.streams.sums)
     return replace(
         plain,
         parts=parts,
@@ -82,7 +83,7 @@ def _small_site(found: Findings, plain: Site) -> Site:
     operation = found.walks.graph.operations[small.operation]
     if operation.kind != "normalise":
         return made
-    feed = feed_of(found.walks, operation.inputs[0], dict(found.owners), found.streams.sums)
+    feed = feed_of(found.walks, operation.inputs[0], found.owners, found.streams.sums)
     return replace(made, feed=feed, writer=found.ends.get(operation.number))
 
 
@@ -135,7 +136,9 @@ def _parts(
         return (part_of("spline", plain.shape, *fans),), why
     sliced = sliced_parts(found.walks, plain, uses, found.smalls.get(plain.name))
     if sliced and not found.attention.of(plain.name):
-        return sliced, "several weights in one parameter, each used by itself"
+        role = found.mixing.roles.get(plain.name, ("dense", ""))[0] if first.batch_axes else "dense"
+        parts = (replace(p, role=role) if p.role == "dense" else p for p in sliced)
+        return tuple(parts), "several weights in one parameter, each used by itself"
     operands = found.attention.of(plain.name)
     return parts_of(plain, first, operands, found.mixing, found.feeds[first.operation.number])
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pondera.model.axes import extents, rooted
-from pondera.model.roles.uses import Use, is_norm, origin_of
+from pondera.model.roles.kinds import is_norm, origin_of
+from pondera.model.roles.uses import Use
 from pondera.model.roles.walks import Walks
 from pondera.model.sites import Role
 from pondera.model.trace import Operation

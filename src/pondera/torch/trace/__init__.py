@@ -17,8 +17,9 @@ from pondera.torch.keep import modes_kept, seeded
 from pondera.torch.observe import uncompiled
 from pondera.torch.trace.answers import Answers
 from pondera.torch.trace.cells import Cells
+from pondera.torch.trace.conversions import exchanged
 from pondera.torch.trace.fakes import Stand, copies, faked_example, stand_ins
-from pondera.torch.trace.kept import attributes_kept
+from pondera.torch.trace.kept import attributes_kept, quiet
 from pondera.torch.trace.numbers import Numbers
 from pondera.torch.trace.paths import module_paths
 from pondera.torch.trace.record import Recorder
@@ -116,9 +117,9 @@ def _tried(model: nn.Module, example: Any, way: _Pass, *, execute: bool) -> _Out
     numbers = Numbers()
     answers = Answers(truth=way.truth, period=way.period, start=way.start, numbers=numbers)
     with ExitStack() as kept:
-        for state in (modes_kept(model), attributes_kept(model), seeded(None), uncompiled()):
+        before = modes_kept(model), attributes_kept(model), seeded(None)
+        for state in (*before, uncompiled(), quiet(), torch.enable_grad()):
             kept.enter_context(state)
-        kept.enter_context(torch.enable_grad())
         model.train(way.training)
         stand = copies(model) if execute else stand_ins(model)
         if stand.mode:
@@ -170,7 +171,7 @@ def _run(
     kwargs: dict[str, Any],
 ) -> Any:
     tensors = {f"model.{name}": tensor for name, tensor in stand.tensors.items()}
-    with recorder, Cells(recorder):
+    with exchanged(), recorder, Cells(recorder):
         return torch.func.functional_call(_Whole(model), tensors, args, kwargs)
 
 

@@ -44,6 +44,8 @@ class Answers:
         """The operation's own result, or an answer."""
         if name == "_grouped_mm" and is_fake(args[0]):
             return _grouped(args[0], args[1])  # whose own check wants bfloat16
+        if name == "split_with_sizes" and self.given:
+            args = (args[0], _shares(args[0], args[1], *args[2:]), *args[2:])
         real = self._numbers.computed(func, args, kwargs) if self._numbers else None
         if real is not None and not isinstance(real, (torch.Tensor, tuple, list)):
             return real
@@ -97,6 +99,15 @@ def _grouped(rows: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     if rows.dim() == 2 and matrices.dim() == 3:
         return rows.new_empty((rows.shape[0], matrices.shape[2]))
     return torch.matmul(rows, matrices)
+
+
+def _shares(whole: torch.Tensor, sizes: list[int], place: int = 0) -> list[int]:
+    """Sizes that were made of answers: even ones, if they do not add up to the whole."""
+    length = whole.shape[place]
+    if not sizes or sum(sizes) == length:
+        return sizes
+    share = length // len(sizes)
+    return [share] * (len(sizes) - 1) + [length - share * (len(sizes) - 1)]
 
 
 def _like(real: Any) -> Any:

@@ -35,6 +35,8 @@ class Cells(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         name = getattr(func, "__name__", "")
+        if name == "__format__" and isinstance(args[0], FakeTensor) and not args[0].dim():
+            return format(args[0].item(), args[1])  # a number in a text, as in a module's name
         if self._recorder.silent or name not in (*_CELLS, _PADDED):
             return func(*args, **(kwargs or {}))
         self._recorder.silent = True

@@ -1,7 +1,8 @@
-"""What a pass may leave behind in a model's modules, taken back: attributes, lists and dicts as before."""
+"""What a pass may leave behind, taken back: attributes, lists and dicts of modules, messages."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,18 @@ def attributes_kept(model: nn.Module) -> Iterator[None]:
     finally:
         for module, noted in before:
             _restore(module.__dict__, noted)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """PyTorch does not print the errors of passes that are tried."""
+    speaker = logging.getLogger("torch._subclasses.fake_tensor")
+    before = speaker.disabled
+    speaker.disabled = True
+    try:
+        yield
+    finally:
+        speaker.disabled = before
 
 
 def _noted(attributes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -22,8 +22,8 @@ VIEWS: Final = frozenset(
     "transpose unbind unsafe_split unsqueeze view unsafe_split_with_sizes reshape narrow".split()
 )
 MOVES: Final = frozenset(
-    "_index_put_impl as_strided cat constant_pad_nd cummax cumprod cumsum diagonal diag_embed flip gather im2col col2im "
-    "index index_add index_copy index_fill index_put index_reduce index_select masked_scatter "
+    "_index_put_impl as_strided cat constant_pad_nd cummax cumprod cumsum diagonal diag_embed flip gather "
+    "im2col col2im index index_add index_copy index_fill index_put index_reduce index_select masked_scatter "
     "masked_select pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat "
     "repeat_interleave replication_pad1d replication_pad2d replication_pad3d roll rot90 scatter "
     "scatter_add scatter_reduce select_scatter slice_scatter sort stack topk tril triu unfold copy "
@@ -47,7 +47,8 @@ SOFTMAXES: Final = frozenset("_log_softmax _safe_softmax _softmax".split())
 LOOKUPS: Final = frozenset("_embedding_bag _embedding_bag_forward_only embedding".split())
 POINTWISE: Final = frozenset(  # those that PyTorch does not mark in every overload
     "_prelu_kernel fake_quantize floor_divide fmod fmod_ hardsigmoid hardswish hardtanh leaky_relu "
-    "log_sigmoid_forward masked_fill mish prelu remainder rrelu_with_noise softplus threshold where".split()
+    "log_sigmoid_forward masked_fill mish prelu remainder rrelu_with_noise softplus threshold "
+    "where".split()
 )
 WRITTEN_OUT: Final = frozenset("addcdiv addcmul addr glu lerp".split())  # as what they are made of
 CREATED: Final = frozenset(

@@ -19,8 +19,8 @@ from pondera.torch.trace import names
 from pondera.torch.trace.answers import Answers
 from pondera.torch.trace.calls import Call, with_defaults
 from pondera.torch.trace.devices import Devices
-from pondera.torch.trace.products import Found, picks_rows, product_of
 from pondera.torch.trace.moves import moved
+from pondera.torch.trace.products import Found, picks_rows, product_of
 from pondera.torch.trace.slots import over_of, slots_of
 from pondera.torch.trace.views import broadcast, viewed
 
@@ -150,8 +150,8 @@ class Recorder(TorchDispatchMode):
         if kind == "view":
             return made, viewed(name, values[0].dims, args, shapes)
         if kind in ("pointwise", "combine"):
-            call = Call(func, args)
-            return replace(made, call=call), [
+            label = "selu" if name == "elu" and args[2] != 1 else name
+            return replace(made, label=label, call=Call(func, args)), [
                 broadcast([v.dims for v in values], s) for s in shapes
             ]
         if name.startswith("_scaled_dot_product"):
@@ -174,10 +174,9 @@ class Recorder(TorchDispatchMode):
         live = any(value.live for value in entering) and not dead
         made_of = frozenset[str]() if live else frozenset(n for v in entering for n in v.parameters)
         written = [output for output in outputs if id(output) in self._held]
-        made = [
-            self._new(output, shape_dims, maker=number, live=live, parameters=made_of).number
-            for output, shape_dims in zip(outputs, dims, strict=True)
-        ]
+        same = entering[0].constant if operation.kind == "view" else None
+        known = {"maker": number, "live": live, "parameters": made_of, "constant": same}
+        made = [self._new(o, d, **known).number for o, d in zip(outputs, dims, strict=True)]
         entry = replace(operation, number=number, outputs=tuple(made), path=self._path())
         self.operations.append(entry)
         for output in written:

@@ -86,6 +86,9 @@ CASES = {
     "RAdam": Case(_with(o.RAdam), 0.3, steps=3000),
     "RMSprop": Case(_with(o.RMSprop), 3.0, "cosine"),
     "RMSprop centered": Case(_with(o.RMSprop, centered=True), 1.0, "cosine"),
+    "RMSprop centered momentum": Case(
+        _with(o.RMSprop, centered=True, momentum=0.5), 0.3, "cosine", 3000, way="orthant"
+    ),
     "RMSprop momentum": Case(_with(o.RMSprop, momentum=0.9), 0.1, "cosine", 3000),
     "Adagrad": Case(_with(o.Adagrad), 30.0),
     "Adamax": Case(_with(o.Adamax), 3.0),

@@ -191,7 +191,7 @@ FAULTS = (
     Mutant(
         "schedule_forgotten",
         "src/pondera/torch/bounds/entries.py",
-        "self.factor = self.schedule.factor(self.group[STEPS])",
+        'self.factor = self.schedule.factor(self.group[STEPS] - self.plain.get("start", 0))',
         "self.factor = 1.0",
         "test_bounds_steps.py::test_strength_follows_its_own_schedule",
     ),

@@ -204,8 +204,8 @@ FAULTS = (
     Mutant(
         "strength_widens_float32",
         f"{PENALTIES}/base.py",
-        "object.__setattr__(self, name, float(number))",
-        "object.__setattr__(self, name, np.float64(number))",
+        "object.__setattr__(self, name, held)",
+        "object.__setattr__(self, name, np.float64(held))",
         "test_penalties.py::test_float32_stays_float32_and_inputs_stay_as_they_are",
     ),
     Mutant(

@@ -98,3 +98,24 @@ def test_the_last_element_of_the_stream_exists():
     assert words(2**64 - 1, 1, seed=0, name="w")[0] == oracle.spelled_word(
         2**64 - 1, seed=0, name="w"
     )
+
+
+@pytest.mark.parametrize(
+    "seed", [np.array([1, 2]), np.array(True), np.True_, np.array(1.0), np.float64(1), int]
+)
+def test_arrays_that_are_no_integer_are_no_seed(seed):
+    with pytest.raises(DomainError, match="a seed is an integer"):
+        stream_key(seed)
+
+
+def test_tensors_that_are_no_integer_are_no_seed():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    assert stream_key(torch.tensor(5)) == (5, 0)
+    for seed in (torch.tensor(True), torch.tensor(1.0), torch.tensor([1, 2])):
+        with pytest.raises(DomainError, match="a seed is an integer"):
+            stream_key(seed)
+
+
+def test_a_name_without_utf8_is_refused():
+    with pytest.raises(DomainError, match="a name is a non-empty string"):
+        name_hash("w\ud800")

@@ -176,7 +176,9 @@ def test_other_things_than_optimizers_models_and_schedules_are_refused():
         "resume: the param groups hold no bounds; got an optimizer that was never regularised. Load its "
         "state_dict first, or call regularize."
     )
-    with pytest.raises(pondera.DomainError, match="Schedule: needs steps >= 1 and warmup >= 0"):
+    with pytest.raises(
+        pondera.DomainError, match="Schedule: needs integers steps >= 1 and warmup >= 0"
+    ):
         Schedule(0)
     with pytest.raises(pondera.DomainError, match="unknown course 'cosin'; did you mean 'cosine'"):
         Schedule(1, course="cosin")

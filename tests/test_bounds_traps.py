@@ -204,3 +204,91 @@ def test_weights_without_a_gradient_are_not_shrunk(maker):
     run(model, optimizer, range(3))
     assert torch.equal(model[0].weight, before[0])
     assert not torch.equal(model[2].weight, before[2])
+
+
+# --- what a training run may do to its own optimizer ---
+
+
+def two_layers():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4))
+
+
+def trained(model, optimizer, steps):
+    inputs, targets = torch.randn(16, 6), torch.randn(16, 4)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(inputs), targets).backward()
+        optimizer.step()
+
+
+def test_the_state_of_one_parameter_may_be_dropped():
+    """As where weights are drawn anew: joined pieces do not go on with a state that is gone."""
+    ends = []
+    for forgetting in (False, True):
+        model = two_layers()
+        optimizer = torch.optim.NAdam(model.parameters(), lr=0.01)
+        handle = regularize(optimizer, {"*.weight": pn.L1(0.01)}, model=model)
+        trained(model, optimizer, 5)
+        del optimizer.state[model[2].weight]
+        if forgetting:
+            handle._engine.forget()
+        trained(model, optimizer, 20)
+        ends.append([p.detach().clone() for p in model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*ends, strict=True))
+
+
+def test_a_parameter_that_replaces_another_takes_over_its_bound():
+    model = two_layers()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    handle = regularize(optimizer, {"2.weight": pn.L1(1.0)}, model=model)
+    trained(model, optimizer, 2)
+    model[2].weight = nn.Parameter(torch.randn(4, 5))
+    optimizer.param_groups[0]["params"][2] = model[2].weight
+    trained(model, optimizer, 60)
+    assert not model[2].weight.any()
+    assert handle.report().rows[0].zeros == 20
+
+
+def test_a_later_bound_begins_its_own_schedule():
+    model = two_layers()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    regularize(optimizer, {"0.weight": pn.L1(0.01)}, model=model)
+    trained(model, optimizer, 50)
+    rising = Schedule(100, warmup=40)
+    later = regularize(optimizer, {"2.weight": pn.L1(0.4)}, model=model, schedule=rising)
+    trained(model, optimizer, 1)
+    report = later.report()
+    assert report.steps == 1
+    assert report.rows[0].strength == pytest.approx(0.4 * 2 / 40)  # of the step to come
+
+
+def test_gradients_are_given_back_after_a_step_that_fails():
+    """Fused steps hide what they took: an error in what is left to the optimizer does not lose it."""
+    model = nn.ModuleDict({"a": nn.Linear(4, 4), "e": nn.Embedding(4, 4, sparse=True)})
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    regularize(optimizer, {"a.weight": pn.L1(0.01)}, model=model)
+    model["a"](torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+    model["e"](torch.tensor([1])).sum().backward()
+    gradient = model["a"].weight.grad
+    with pytest.raises(RuntimeError, match="sparse"):
+        optimizer.step()
+    model["e"].weight.grad = None
+    optimizer.step()
+    assert model["a"].weight.grad is gradient
+
+
+def test_a_report_of_an_optimizer_that_chooses_its_own_rate():
+    class Own(torch.optim.Optimizer):
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        p.data -= 0.1 * p.grad
+
+    model = two_layers()
+    optimizer = Own(model.parameters(), {})
+    handle = regularize(optimizer, {"*.weight": pn.L1(0.01)}, model=model)
+    trained(model, optimizer, 3)
+    assert [row.timescale_steps for row in handle.report().rows] == [None, None]

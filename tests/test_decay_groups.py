@@ -359,7 +359,8 @@ def test_a_lazy_layer_is_refused_with_the_reason():
     with pytest.raises(DomainError) as fault:
         pondera.decay_groups(nn.Sequential(nn.LazyLinear(3)), weight_decay=0.1)
     assert str(fault.value) == (
-        "decay_groups: '0.weight' belongs to a lazy layer and has no shape yet. Run one batch through the model "
+        "decay_groups: '0.weight' belongs to a lazy layer and has no shape yet. Run one batch "
+        "through the model "
         "first."
     )
 

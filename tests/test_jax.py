@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import pondera.jax as pj
 import pondera.numpy as pn
 from pondera.core import laws
-from pondera.core.errors import DomainError
+from pondera.core.errors import DomainError, ShapeError
 from pondera.jax import numbers, stream, weights
 from tests.test_draw import KNOWN, known_name, known_recipe
 
@@ -253,3 +253,30 @@ def test_one_compilation_serves_every_name_seed_std_and_place():
     pj.normal((33, 7), std=0.3, mean=0.2, seed=2**40, name="second")
     pj.normal((33, 7), std=3.0, mean=1e5, seed=jnp.uint32(3), name="third")
     assert compiled._cache_size() == before
+
+
+# --- traced offsets ---
+
+
+@pytest.mark.parametrize(
+    ("place", "fault", "said"),
+    [
+        (lambda at: {"offset": (at, 0)}, ShapeError, "needs size="),
+        (lambda at: {"offset": (at,), "size": (2, 2)}, ShapeError, "one number for each axis"),
+        (lambda at: {"offset": (at, 5), "size": (2, 2)}, ShapeError, "offset \\+ size"),
+        (lambda at: {"offset": (at, -1), "size": (2, 2)}, ShapeError, "at least 0"),
+        (lambda at: {"offset": (at * 1.5, 0), "size": (2, 2)}, DomainError, "integer scalars"),
+        (lambda at: {"offset": (at > 0, 0), "size": (2, 2)}, DomainError, "integer scalars"),
+        (lambda at: {"offset": (at[None], 0), "size": (2, 2)}, DomainError, "integer scalars"),
+    ],
+)
+def test_a_traced_offset_is_checked_as_far_as_it_is_known(place, fault, said):
+    with jax.numpy_dtype_promotion("standard"), pytest.raises(fault, match=said):
+        jax.jit(lambda at: pj.normal((8, 6), std=1.0, **STREAM, **place(at)))(jnp.int32(1))
+
+
+def test_an_offset_may_be_one_traced_array():
+    place = {"size": (2, 3)}
+    made = jax.jit(lambda at: pj.normal((8, 6), std=1.0, offset=at, **place, **STREAM))
+    expected = pn.normal((8, 6), std=1.0, offset=(4, 2), **place, **STREAM)
+    assert same(made(jnp.array([4, 2])), expected)

@@ -95,7 +95,7 @@ def name_hash(name: str, *, tag: str = "") -> int:
         An integer in [0, 2⁶⁴).
 
     Raises:
-        DomainError: the name is no string, is empty or holds a NUL.
+        DomainError: the name is no string, is empty, holds a NUL or has no UTF-8.
 
     Limits:
         Two of a million names collide with probability 3e-8.
@@ -106,14 +106,17 @@ def name_hash(name: str, *, tag: str = "") -> int:
     Checked by:
         test_bits.py::test_streams_differ_by_seed_name_and_tag
     """
+    try:
+        text = (f"{name}\0{tag}" if tag else name).encode()
+    except (AttributeError, UnicodeEncodeError):  # no string, or half a surrogate pair
+        text = b""
     is_text = isinstance(name, str)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not is_text or not name or "\0" in name:
+    if not (is_text and name and text) or "\0" in name:
         raise DomainError(
-            f"draw: a name is a non-empty string without NUL; got name={name!r}. "
+            f"draw: a name is a non-empty string without NUL, in UTF-8; got name={name!r}. "
             "Pass the parameter's name, such as name='encoder.0.weight'."
         )
-    text = f"{name}\0{tag}" if tag else name
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
 
 
 def stream_key(seed: int) -> tuple[int, int]:
@@ -139,9 +142,10 @@ def stream_key(seed: int) -> tuple[int, int]:
     """
     try:
         number = seed.__index__()
-    except AttributeError:
+    except (AttributeError, TypeError):
         number = -1
-    if isinstance(seed, bool) or not 0 <= number < SEEDS:
+    kind = str(getattr(seed, "dtype", type(seed).__name__))  # of NumPy, PyTorch and JAX alike
+    if kind in ("bool", "torch.bool") or not 0 <= number < SEEDS:
         raise DomainError(
             f"draw: a seed is an integer with 0 <= seed < 2**64; got seed={seed!r}. "
             "Pass such an integer."

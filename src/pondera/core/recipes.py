@@ -76,7 +76,7 @@ def uniform_recipe(low: float, high: float) -> Recipe:
             f"uniform: needs finite low <= high; got low={low!r}, high={high!r}. Swap the bounds?"
         )
     if low == high:
-        return Recipe("constant", unit=float(low))
+        return Recipe("constant", unit=float(low) + 0.0)  # never −0.0
     if low == -high:
         return Recipe("symmetric", unit=high * 2.0**-31)
     exponent = max(math.frexp(low)[1], math.frexp(high)[1])
@@ -113,7 +113,7 @@ def normal_recipe(std: float, *, mean: float = 0.0) -> Recipe:
     """
     _need_std("normal", std, mean)
     if std == 0:
-        return Recipe("constant", unit=float(mean))
+        return Recipe("constant", unit=float(mean) + 0.0)  # never −0.0
     shift, offset = _room(mean / std, LARGEST)
     return Recipe("normal", unit=std * 2.0 ** (shift - Q), shift=shift, offset=offset)
 
@@ -165,7 +165,7 @@ def truncated_recipe(
             f"upper={upper!r}, which keep {span / 2**32:.3g}. Widen them."
         )
     if parent_std == 0:
-        return Recipe("constant", unit=float(mean))
+        return Recipe("constant", unit=float(mean) + 0.0)  # never −0.0
     shift, offset = _room(mean / parent_std, LARGEST)
     return Recipe(
         "truncated",

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from pondera import kernel
 from pondera.core import draw as meaning
-from pondera.core.errors import DomainError
+from pondera.core.errors import DomainError, ShapeError
 from pondera.core.laws.base import AbstractLaw, Axes
 from pondera.core.recipes import Recipe
 from pondera.jax.matrices import TRACED, matrix_weight
@@ -67,34 +67,55 @@ def weight(
 
     Raises:
         DomainError: seed, name or dtype out of range; a traced seed or offset for a law that is made on the
-            host. ShapeError: the shape has no fans for this law, or the slice does not lie in it.
+            host, or a traced offset of no integers. ShapeError: the shape has no fans for this law, the
+            slice does not lie in it, or a traced offset comes without size.
 
     Limits:
-        A traced seed counts modulo 2³² (2⁶⁴ if it has 64 bits); a traced offset is not checked. Orthogonal
-        matrices are made whole on every device and equal NumPy's to the rounding of their dtype. All laws
-        that are neither element-wise nor orthogonal are made on the host; under jit their numbers are
-        constants of the program. `draw + x` in one jit is one fused multiply-add on some processors: that
-        sum, not the draw, may differ from NumPy's in its last bit. Numbers below 1.2e-38 may be 0.
+        A traced seed counts modulo 2³² (2⁶⁴ if it has 64 bits); where a traced offset lies is not checked.
+        Orthogonal matrices are made whole on every device and equal NumPy's to the rounding of their dtype.
+        All laws that are neither element-wise nor orthogonal are made on the host; under jit their numbers
+        are constants of the program. `draw + x` in one jit is one fused multiply-add on some processors:
+        that sum, not the draw, may differ from NumPy's in its last bit. Numbers below 1.2e-38 may be 0.
     """
     kind = _dtype_name(dtype)
-    moving = any(traced(first) for first in offset or ())
+    given = None if offset is None else tuple(offset)
+    moving = any(traced(first) for first in given or ())
     part = kernel.weight_of(
         law,
         Axes(*(None if axes is None else tuple(axes) for axes in (in_axes, out_axes))),
         shape=shape,
-        offset=None if moving else offset,
+        offset=_known(given, shape, size) if moving else given,
         size=size,
         seed=0,
         name=name,
     )
     if part.recipe is not None:
-        first = offset if moving and offset is not None else part.offset
+        first = given if moving else part.offset
         return _elements(part, part.recipe, seed, kind, first, sharding)
     if moving:
         raise _needs_known(part, "whole and needs an offset", "offset")
     if isinstance(law, TRACED):
         return _matrix(part, seed, kind, sharding)
     return _by_host(part, seed, kind, sharding)
+
+
+def _known(
+    offset: Sequence[Any] | None, shape: Sequence[int], size: Sequence[int] | None
+) -> Sequence[Any]:
+    """An offset that is traced in part, with 0 in the place of what is not known yet."""
+    first = offset or ()
+    if size is None or len(first) != len(shape):
+        raise ShapeError(
+            "draw: a traced offset needs size=, and one number for each axis of the whole tensor; got "
+            f"{len(first)} for shape={tuple(shape)}, size={size!r}. Pass both in full."
+        )
+    for number in filter(traced, first):
+        if number.shape or not jnp.issubdtype(number.dtype, jnp.integer):
+            raise DomainError(
+                "draw: a traced offset must be of integer scalars; got "
+                f"shape={number.shape}, dtype={number.dtype}. Convert it to jnp.int32."
+            )
+    return tuple(0 if traced(number) else number for number in first)
 
 
 def _elements(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from pondera.core.errors import ShapeError
+from pondera.core.errors import DomainError, ShapeError
 from pondera.core.laws.base import (
     AbstractElementwise,
     AbstractLaw,
@@ -112,9 +112,11 @@ def write(address: int, strides: Sizes | None, weight: Weight, dtype: str) -> No
         dtype: bfloat16 or one of core.draw's.
 
     Raises:
-        DomainError, ShapeError: as the law's draw. Nothing is then written.
+        DomainError, ShapeError: as the law's draw, or no memory. Nothing is then written.
     """
-    law, axes, shape, offset, _, seed, name = weight
+    law, axes, shape, offset, size, seed, name = weight
+    if not address and prod(size):
+        raise DomainError(f"draw: {name!r} has no memory; got address=0. Allocate it first.")
     whole = strides is None and offset is None
     if whole and write_small(address, law, axes, shape, seed, name, dtype):
         return

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from pondera import kernel
@@ -106,7 +107,9 @@ def fill_small(tensor: Any, law: AbstractLaw, axes: Axes, seed: int, name: str) 
         RuntimeError
     ):  # sparse, nested, or of torch.func: no memory of its own, or none so simple
         return False
-    if shape is None or not kernel.write_small(address, law, axes, shape, seed, name, dtype):
+    if shape is None or _lies_nowhere(tensor, address):
+        return False
+    if not kernel.write_small(address, law, axes, shape, seed, name, dtype):
         return False
     _written(tensor)
     return True
@@ -120,8 +123,8 @@ def need_fillable(tensor: Any, name: str) -> None:
         name: the parameter's name.
 
     Raises:
-        DomainError: no tensor, a dtype that cannot hold a draw, no strided memory, or a tensor that
-            overlaps itself.
+        DomainError: no tensor, a dtype that cannot hold a draw, no strided memory or none at all, or a
+            tensor that overlaps itself.
     """
     if not isinstance(tensor, torch.Tensor):
         raise DomainError(
@@ -142,6 +145,11 @@ def need_fillable(tensor: Any, name: str) -> None:
             f"fill_: {name!r} overlaps itself (an expanded tensor); got strides {tensor.stride()}. "
             "Fill tensor.clone(), or the tensor it was expanded from."
         )
+    if _is_freed(tensor):
+        raise DomainError(
+            f"fill_: {name!r} has no memory (its storage was freed, or it is a zero that PyTorch does not "
+            f"store); got shape={tuple(tensor.shape)}. Give its storage its size back, or clone it."
+        )
 
 
 def _fill_memory(tensor: torch.Tensor, weight: Weight) -> None:
@@ -156,6 +164,23 @@ def _fill_memory(tensor: torch.Tensor, weight: Weight) -> None:
     _written(tensor)
 
 
+def _is_freed(tensor: torch.Tensor) -> bool:
+    """Whether a plain tensor has elements, but its storage holds none."""
+    if type(tensor) not in _PLAIN or not (tensor.is_cpu or tensor.is_cuda):
+        return False
+    if tensor._is_zerotensor():  # pyright: ignore[reportPrivateUsage]
+        return True
+    try:
+        return tensor.numel() > 0 and _lies_nowhere(tensor, tensor.data_ptr())
+    except RuntimeError:  # a tensor of torch.func: its memory is another's
+        return False
+
+
+def _lies_nowhere(tensor: torch.Tensor, address: int) -> bool:
+    """Whether the storage begins at 0; a view of it then lies at its offset from there."""
+    return address == tensor.storage_offset() * tensor.itemsize
+
+
 def _written(tensor: torch.Tensor) -> None:
     """Tell autograd that what it saved of the tensor is out of date."""
     if not tensor.is_inference():  # autograd saves nothing of those
@@ -164,6 +189,8 @@ def _written(tensor: torch.Tensor) -> None:
 
 def _copy(tensor: torch.Tensor, weight: Weight) -> None:
     """The numbers made in the CPU's memory, then copied."""
-    made = torch.empty(weight.size, dtype=tensor.dtype, device="cpu")
-    kernel.write(made.data_ptr(), None, weight, DTYPES[tensor.dtype])
-    tensor.copy_(made)
+    dtype = DTYPES[tensor.dtype]
+    # NumPy's memory: under torch.func even what torch.empty makes may be wrapped
+    made = np.empty(weight.size, "uint16" if dtype == "bfloat16" else dtype)
+    kernel.write(made.ctypes.data, None, weight, dtype)
+    tensor.copy_(torch.from_numpy(made).view(tensor.dtype))

@@ -225,7 +225,7 @@ def constant(number: float, /) -> Constant:
         test_laws.py::test_constant_laws_are_constant
     """
     uniform_recipe(number, number)
-    return Constant("constant", number=float(number))
+    return Constant("constant", number=float(number) + 0.0)  # −0.0 is 0.0
 
 
 def zeros() -> Constant:

@@ -23,7 +23,7 @@ from pondera.core.laws.base import (
     roles,
     sizes_of,
 )
-from pondera.core.places import Place, along
+from pondera.core.places import Place, along, flat
 from pondera.core.recipes import normal_recipe
 from pondera.core.scattered import drawn, drawn_at
 
@@ -108,8 +108,7 @@ class TiledIdentity(AbstractPlaced):
         made = drawn(place, recipe=normal_recipe(sigma), seed=seed, name=name, dtype=dtype)
         one = along(place, role.outputs) % columns == along(place, role.inputs)
         where = np.nonzero(np.broadcast_to(one, place.size))
-        index = tuple(w + o for w, o in zip(where, place.offset, strict=True))
-        positions = np.ravel_multi_index(index, place.shape).astype(np.uint64)
+        positions = flat(place)[where]
         # the mean enters in integers, as in every draw: see core.recipes
         complex_ = dtype.startswith("complex")
         recipe = normal_recipe(sigma * sqrt(0.5) if complex_ else sigma, mean=self.gain)

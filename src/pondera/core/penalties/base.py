@@ -208,11 +208,15 @@ class AbstractPenalty(ABC):
     def _settle(self, name: str, *, low: float = 0.0, included: bool = True, hint: str) -> None:
         """Make the field a plain float (NumPy scalars would widen float32) and check it."""
         number = getattr(self, name)
-        inside = number >= low if included else number > low
-        if not (inside and math.isfinite(number)):
+        try:
+            held = math.nan if isinstance(number, (bool, str)) else float(number)
+        except (OverflowError, TypeError, ValueError):
+            held = math.nan
+        inside = held >= low if included else held > low
+        if not (inside and math.isfinite(held)):
             span = f"finite and {'at least' if included else 'above'} {low:g}"
             raise DomainError(f"{self._name}: {name} must be {span}; got {name}={number!r}. {hint}")
-        object.__setattr__(self, name, float(number))
+        object.__setattr__(self, name, held)
 
     def _settle_strengths(self) -> None:
         for name in self.strengths:

@@ -88,6 +88,9 @@ def regularize(
         old = [*old, *[None] * (len(group["params"]) - len(old))]
         group[KEY] = [plains.get(id(p), o) for p, o in zip(group["params"], old, strict=True)]
         group.setdefault(STEPS, 0)
+        for plain in group[KEY]:
+            if plain is not None:
+                plain.setdefault("start", group[STEPS])
     return Handle(optimizer, engine_of(optimizer), [parameter for parameter, _ in found.values()])
 
 

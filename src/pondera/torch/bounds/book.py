@@ -35,6 +35,6 @@ class Book:
         self.lots = Lots(self.metric) if self.metric else None
 
 
-def signed(optimizer: torch.optim.Optimizer) -> list[tuple[int, int, int]]:
-    """Changes when bounds are attached, loaded or taken off, and when groups grow."""
-    return [(id(g), id(g.get(KEY)), len(g["params"])) for g in optimizer.param_groups]
+def signed(optimizer: torch.optim.Optimizer) -> list[tuple[int, ...]]:
+    """Changes when bounds are attached, loaded or taken off, and when parameters come, go or are replaced."""
+    return [(id(g), id(g.get(KEY)), *map(id, g["params"])) for g in optimizer.param_groups]

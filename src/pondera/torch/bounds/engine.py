@@ -199,6 +199,8 @@ class Engine:
                 pseudo, version = entry.shown
                 if entry.parameter.grad is pseudo and pseudo._version == version:
                     entry.parameter.grad = entry.gradient  # else the caller has a new one
+            elif entry.fused and entry.parameter.grad is None:
+                entry.parameter.grad = entry.gradient
         self._settle()
 
 

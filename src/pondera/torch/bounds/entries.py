@@ -108,7 +108,7 @@ class Bounded:
         """Set the bound to the strength that its schedule asks for."""
         if self.schedule is None:
             return
-        self.factor = self.schedule.factor(self.group[STEPS])
+        self.factor = self.schedule.factor(self.group[STEPS] - self.plain.get("start", 0))
         if isinstance(self.base, AbstractPenalty) and self.base.strengths:
             self.bound = strengthened(self.base, self.factor)
 

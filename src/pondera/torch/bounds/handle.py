@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pondera.core.errors import DomainError
 from pondera.core.penalties import AbstractPenalty
 from pondera.torch.bounds import low
 from pondera.torch.bounds.checks import chosen, need_fit
@@ -27,20 +28,36 @@ class Handle:
     ) -> None:
         self._optimizer = optimizer
         self._engine = engine
-        self._mine = {id(parameter) for parameter in parameters}
+        wanted = {id(parameter) for parameter in parameters}
+        self._mine = {  # by place: a parameter may be replaced by another, or by a wider copy for a step
+            (k, place)
+            for k, group in enumerate(optimizer.param_groups)
+            for place, parameter in enumerate(group["params"])
+            if id(parameter) in wanted
+        }
 
     def report(self, *, steps_per_epoch: int | None = None) -> BoundsReport:
         """How the bounded parameters stand.
 
         Args:
-            steps_per_epoch: to tell timescales in epochs.
+            steps_per_epoch: to tell timescales in epochs, ≥ 1.
 
         Returns:
             The report; `print` shows a table.
+
+        Raises:
+            DomainError: steps_per_epoch below 1.
         """
+        if steps_per_epoch is not None and not steps_per_epoch >= 1:
+            raise DomainError(
+                f"report: needs steps_per_epoch >= 1; got steps_per_epoch={steps_per_epoch!r}. Count the "
+                "optimizer steps of one epoch."
+            )
         entries = self._entries()
         rows = tuple(row_of(entry, self._optimizer, steps_per_epoch) for entry in entries)
-        return BoundsReport(rows, max((entry.group[STEPS] for entry in entries), default=0))
+        return BoundsReport(
+            rows, max((e.group[STEPS] - e.plain.get("start", 0) for e in entries), default=0)
+        )
 
     def gap(self) -> dict[str, torch.Tensor]:
         """Distance of each parameter's last gradient to the optimality of loss + penalty.
@@ -73,6 +90,11 @@ class Handle:
         Raises:
             As `regularize`; nothing is changed then.
         """
+        if not isinstance(bounds, Mapping) or not bounds:
+            raise DomainError(
+                "replace: needs a mapping of name pattern → bound with at least one entry; got "
+                f"{bounds!r}. Pass one such as {{'*.weight': L1(1e-4)}}."
+            )
         entries = {entry.name: entry for entry in self._entries()}
         changes = list[tuple[Bounded, Bound, str, str]]()
         named = {name: entry.parameter for name, entry in entries.items()}
@@ -136,7 +158,8 @@ class Handle:
 
     def _entries(self) -> list[Bounded]:
         entries = self._engine.book(self._optimizer).entries
-        return [entry for entry in entries if id(entry.parameter) in self._mine]
+        number = {id(group): k for k, group in enumerate(self._optimizer.param_groups)}
+        return [entry for entry in entries if (number[id(entry.group)], entry.place) in self._mine]
 
 
 def _ours(key: Any) -> bool:

@@ -151,8 +151,9 @@ class Lots:
     def _holds(self, optimizer: torch.optim.Optimizer, live: Sequence[Bounded]) -> bool:
         """Whether the pieces are those of these weights and of this state."""
         return self._live == [id(entry) for entry in live] and all(
-            optimizer.state.get(piece.entries[0].acting) is piece.states[0]
+            optimizer.state.get(entry.acting) is state
             for piece in self._pieces
+            for entry, state in zip(piece.entries, piece.states, strict=True)
         )
 
 

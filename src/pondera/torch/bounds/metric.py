@@ -204,9 +204,15 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
 def metric_of(optimizer: torch.optim.Optimizer) -> Metric | None:
     """The metric of an optimizer whose step is PyTorch's own; None where it has none, or is unknown.
 
-    A subclass that brings its own step is unknown: its steps are not those of its parent.
+    A subclass that brings its own step is unknown: its steps are not those of its parent. RMSprop with both a
+    momentum and a centred variance has none: its buffer sums steps of denominators that vary too fast.
     """
-    return METRICS.get(own_step(optimizer))
+    step = own_step(optimizer)
+    if step == "RMSprop.step" and any(
+        group["centered"] and group["momentum"] for group in optimizer.param_groups
+    ):
+        return None
+    return METRICS.get(step)
 
 
 def own_step(optimizer: torch.optim.Optimizer) -> str:

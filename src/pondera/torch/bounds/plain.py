@@ -64,9 +64,12 @@ class Schedule:
     warmup: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.warmup < 0:
+        whole = all(
+            isinstance(n, int) and not isinstance(n, bool) for n in (self.steps, self.warmup)
+        )
+        if not whole or self.steps < 1 or self.warmup < 0:
             raise DomainError(
-                f"Schedule: needs steps >= 1 and warmup >= 0; got steps={self.steps!r}, "
+                f"Schedule: needs integers steps >= 1 and warmup >= 0; got steps={self.steps!r}, "
                 f"warmup={self.warmup!r}. Count in optimizer steps."
             )
         decay_factor(0.0, course=self.course)

@@ -143,7 +143,8 @@ def row_of(
     """One parameter as it stands."""
     w, bound = entry.parameter.detach(), entry.bound
     state = optimizer.state.get(entry.parameter, {})
-    lr = float(entry.group["lr"])
+    rate = entry.group.get("lr")
+    lr = 0.0 if rate is None else float(rate)  # some optimizers choose their own
     decay = bound.fraction(lr=lr, factor=entry.factor) if isinstance(bound, WeightDecay) else 0
     steps = 1 / decay if decay else None
     alive = _groups(bound, w)
@@ -216,12 +217,17 @@ def _average_gradient(
 ) -> torch.Tensor | None:
     group = entry.group
     if entry.way == "metric":  # elsewhere the buffers hold what the optimizer was shown
-        if "exp_avg" in state and "betas" in group:
+        if "exp_avg" in state and "betas" in group and float(state.get("step", 0)) >= 1:
             return state["exp_avg"] / (1 - float(group["betas"][0]) ** float(state["step"]))
         buffer = state.get("momentum_buffer")
-        if buffer is not None and own_step(optimizer) == "SGD.step" and 0 < group["momentum"] < 1:
+        if buffer is not None and own_step(optimizer) == "SGD.step" and _averages(group):
             return buffer * (1 - group["momentum"]) / (1 - group["dampening"])
     return loss_gradient(entry, optimizer)
+
+
+def _averages(group: dict[str, Any]) -> bool:
+    """Whether SGD's buffer is an average of gradients, up to a factor."""
+    return 0 < group["momentum"] < 1 and group["dampening"] < 1
 
 
 def _groups(bound: Any, w: torch.Tensor) -> torch.Tensor | None:

@@ -11,7 +11,7 @@ demo: .venv/ready
 
 test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
-	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.mutants --first
 
 test-all: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-THEMES = ("draws", "footprint", "steps")
+THEMES = ("draws", "draws_jax", "footprint", "steps")
 
 
 def main(names: list[str]) -> int:

@@ -255,8 +255,8 @@ MUTANTS = [
     Mutant(
         "zero_divided_by_zero",
         f"{CORE}/orthogonal.py",
-        "norm = np.where(norm == 0, 1.0, norm)",
-        "norm = np.where(norm == 0, 0.0, norm)",
+        "head = np.where(norm == 0, 1.0, v.diagonal())",
+        "head = v.diagonal()",
         "test_orthogonal.py::test_a_normal_of_zero_leaves_an_orthogonal_matrix",
     ),
     Mutant(

@@ -1,10 +1,10 @@
-"""Named faults, each with the test that must notice it: `python -m tests.mutants [--all] [name …]`.
+"""Named faults, each with the test that must notice it: `python -m tests.mutants [--all | --first] [name …]`.
 
 A fault is one change of text in a copy of src/ and tests/; only its own test runs, against the
 copy. `red` is as it should be; `SURVIVED` means that the test cannot see the fault, `BROKEN` that
 it did not run. First the tests run on an unchanged copy: a test that is red anyway shows nothing.
-The lists are `tests/faults.py` and `tests/faults_<topic>.py`. Without a name every fault runs whose
-test takes about a second, and of the others, the LONG ones of their lists, none but with `--all`.
+The lists are `tests/faults.py` (the core: `--first` runs these alone) and `tests/faults_<topic>.py`. Without
+a name every fault runs whose test takes about a second; the LONG ones of their lists only with `--all`.
 """
 
 from __future__ import annotations
@@ -73,12 +73,13 @@ def unchanged(mutants: Sequence[Mutant]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the named faults, or all quick ones, or all; 1 if any survived or did not run."""
-    names = set(arguments) - {"--all"}
+    names = set(arguments) - {"--all", "--first"}
     strangers = names - {mutant.name for mutant in MUTANTS}
     if strangers:
         print(f"no such fault: {', '.join(sorted(strangers))}")
         return 2
-    wanted = names or {m.name for m in MUTANTS} - (set() if "--all" in arguments else LONG)
+    listed = FIRST if "--first" in arguments else MUTANTS
+    wanted = names or {m.name for m in listed} - (set() if "--all" in arguments else LONG)
     chosen = [mutant for mutant in MUTANTS if mutant.name in wanted]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         plain = pool.submit(unchanged, chosen)

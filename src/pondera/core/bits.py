@@ -106,17 +106,14 @@ def name_hash(name: str, *, tag: str = "") -> int:
     Checked by:
         test_bits.py::test_streams_differ_by_seed_name_and_tag
     """
-    try:
-        text = (f"{name}\0{tag}" if tag else name).encode()
-    except (AttributeError, UnicodeEncodeError):  # no string, or half a surrogate pair
-        text = b""
     is_text = isinstance(name, str)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not (is_text and name and text) or "\0" in name:
+    if not is_text or not name or "\0" in name or not _has_utf8(name):
         raise DomainError(
-            f"draw: a name is a non-empty string without NUL, in UTF-8; got name={name!r}. "
+            f"draw: a name is a non-empty string without NUL; got name={name!r}. "
             "Pass the parameter's name, such as name='encoder.0.weight'."
         )
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
+    text = f"{name}\0{tag}" if tag else name
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 def stream_key(seed: int) -> tuple[int, int]:
@@ -144,8 +141,9 @@ def stream_key(seed: int) -> tuple[int, int]:
         number = seed.__index__()
     except (AttributeError, TypeError):
         number = -1
-    kind = str(getattr(seed, "dtype", type(seed).__name__))  # of NumPy, PyTorch and JAX alike
-    if kind in ("bool", "torch.bool") or not 0 <= number < SEEDS:
+    if str(getattr(seed, "dtype", "")) in ("bool", "torch.bool"):  # PyTorch's True has an index
+        number = -1
+    if isinstance(seed, bool) or not 0 <= number < SEEDS:
         raise DomainError(
             f"draw: a seed is an integer with 0 <= seed < 2**64; got seed={seed!r}. "
             "Pass such an integer."
@@ -194,3 +192,12 @@ def words(start: int, count: int, *, seed: int, name: str, tag: str = "") -> Wor
     mixed = philox4x32((low, high, hashed & _LOW, hashed >> 32), key)
     flat = np.stack(mixed, axis=1).reshape(-1)  # (tile, word, lane)
     return flat[start - first * TILE :][:count]
+
+
+def _has_utf8(name: str) -> bool:
+    """Half a surrogate pair has none."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -288,7 +288,6 @@ def _panel(normals: Matrix, subtract: Subtract) -> tuple[Matrix, Matrix, Matrix]
     v[: v.shape[1]] = np.tril(v[: v.shape[1]])
     norm = np.sqrt(np.square(v).sum(axis=0, dtype=np.float64))
     head = np.where(norm == 0, 1.0, v.diagonal())  # a lone normal is 0 once in 3e7 draws
-    norm = np.where(norm == 0, 1.0, norm)
     sign = np.where(head < 0, -1.0, 1.0)
     v *= (1 / (head + sign * norm)).astype(v.dtype)  # same signs: no cancellation
     np.fill_diagonal(v, 1.0)

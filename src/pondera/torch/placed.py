@@ -29,6 +29,7 @@ DTYPES: Final = {
     torch.complex128: "complex128",
 }
 _PLAIN: Final = (torch.Tensor, torch.nn.Parameter)  # what no subclass stands in for
+_IS_FUNCTIONAL: Final[Callable[[torch.Tensor], bool]] = getattr(torch, "_is_functional_tensor")  # noqa: B009
 _DEEP: Final = 4  # stack frames from the warning to whoever called a fill
 
 
@@ -63,7 +64,7 @@ def fill(tensor: torch.Tensor, weight: Weight) -> None:
     Raises:
         DomainError, ShapeError: as the law's draw; the tensor is then untouched.
     """
-    plain = type(tensor) in _PLAIN
+    plain = type(tensor) in _PLAIN and not _IS_FUNCTIONAL(tensor)
     if plain and tensor.is_cpu and not tensor.is_neg() and not tensor.is_conj():
         _fill_memory(tensor, weight)
     elif tensor.is_meta or hasattr(tensor, "fake_mode"):
@@ -107,9 +108,9 @@ def fill_small(tensor: Any, law: AbstractLaw, axes: Axes, seed: int, name: str) 
         RuntimeError
     ):  # sparse, nested, or of torch.func: no memory of its own, or none so simple
         return False
-    if shape is None or _lies_nowhere(tensor, address):
+    if _lies_nowhere(tensor, address):
         return False
-    if not kernel.write_small(address, law, axes, shape, seed, name, dtype):
+    if shape is None or not kernel.write_small(address, law, axes, shape, seed, name, dtype):
         return False
     _written(tensor)
     return True
@@ -170,9 +171,11 @@ def _is_freed(tensor: torch.Tensor) -> bool:
         return False
     if tensor._is_zerotensor():  # pyright: ignore[reportPrivateUsage]
         return True
+    if _IS_FUNCTIONAL(tensor):  # of torch.func: its memory is another's
+        return False
     try:
         return tensor.numel() > 0 and _lies_nowhere(tensor, tensor.data_ptr())
-    except RuntimeError:  # a tensor of torch.func: its memory is another's
+    except RuntimeError:  # likewise
         return False
 
 
@@ -193,4 +196,4 @@ def _copy(tensor: torch.Tensor, weight: Weight) -> None:
     # NumPy's memory: under torch.func even what torch.empty makes may be wrapped
     made = np.empty(weight.size, "uint16" if dtype == "bfloat16" else dtype)
     kernel.write(made.ctypes.data, None, weight, dtype)
-    tensor.copy_(torch.from_numpy(made).view(tensor.dtype))
+    tensor.copy_(torch.from_numpy(made).view(tensor.dtype))  # pyright: ignore[reportUnknownMemberType]

@@ -73,3 +73,18 @@ def test_messages_say_what_to_do(call, kind, message):
     with pytest.raises(kind) as caught:
         call()
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: pn.GroupLasso(0.1, "rows"), "GroupLasso: groups must be made by Groups; got groups='rows'"),
+        (lambda: pn.Distance(pn.L1(0.1), np.array([1.0, np.nan])), "reference must hold numbers and no NaN"),
+        (lambda: pn.L1("a"), "L1: strength must be finite and at least 0; got strength='a'"),
+        (lambda: pn.L1(True), "L1: strength must be finite and at least 0; got strength=True"),
+        (lambda: pn.L1(10**400), "L1: strength must be finite and at least 0"),
+    ],
+)  # fmt: skip
+def test_what_is_no_number_or_group_is_refused_where_it_is_given(make, message):
+    with pytest.raises(DomainError, match=message):
+        make()

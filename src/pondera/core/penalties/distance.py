@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from pondera.core.errors import ShapeError
+from pondera.core.errors import DomainError, ShapeError
 from pondera.core.penalties.base import AbstractPenalty, Array, Step
 
 
@@ -50,6 +50,14 @@ class Distance(AbstractPenalty):
         given: Any = self.reference
         if type(given) is np.ndarray or not hasattr(given, "shape"):
             object.__setattr__(self, "reference", np.array(given))
+        kind = getattr(self.reference, "dtype", None)
+        if getattr(kind, "kind", "f") not in "fiu" or not bool(
+            (self.reference == self.reference).all()
+        ):
+            raise DomainError(
+                "Distance: reference must hold numbers and no NaN; "
+                f"got dtype={kind}. Pass the weights to stay near to."
+            )
 
     @property
     def convex(self) -> bool:  # type: ignore[override]

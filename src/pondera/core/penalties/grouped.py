@@ -83,6 +83,19 @@ def _block_slope(z: Array, weight: Any, layout: Layout, xp: Any) -> Array:
     return weight * z / xp.where(norm == 0, 1.0, norm)
 
 
+def _need_groups(groups: object, who: str) -> None:
+    """Refuse what tells no groups.
+
+    Raises:
+        DomainError: it is no `Groups`.
+    """
+    if not isinstance(groups, Groups):
+        raise DomainError(
+            f"{who}: groups must be made by Groups; got groups={groups!r}. "
+            "Pass one such as Groups.rows()."
+        )
+
+
 @final
 @dataclass(frozen=True)
 class GroupLasso(AbstractPenalty):
@@ -123,6 +136,7 @@ class GroupLasso(AbstractPenalty):
 
     def __post_init__(self) -> None:
         self._settle_strengths()
+        _need_groups(self.groups, self._name)
 
     def _weight(self, layout: Layout, like: Array, xp: Any) -> Any:
         return self.strength * (layout.roots(like, xp) if self.size_weighted else 1.0)
@@ -195,6 +209,7 @@ class SparseGroupLasso(AbstractPenalty):
 
     def __post_init__(self) -> None:
         self._settle_strengths()
+        _need_groups(self.groups, self._name)
 
     def _roots(self, layout: Layout, like: Array, xp: Any) -> Any:
         return layout.roots(like, xp) if self.size_weighted else 1.0
